@@ -1,0 +1,17 @@
+//! What the functions need of AWS: [`ports`] (traits of one or two verbs) and their adapters, the lease
+//! check that stands before every change, and the frame that every function runs in.
+
+pub mod error;
+pub mod ports;
+
+#[cfg(feature = "compute")]
+pub mod compute;
+#[cfg(feature = "lease")]
+pub mod lease;
+#[cfg(feature = "load-balancer")]
+pub mod load_balancer;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+
+pub mod client;
+pub mod function;

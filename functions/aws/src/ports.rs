@@ -1,0 +1,93 @@
+//! What the functions need of the world: traits of one or two verbs each.
+//!
+//! The adapters beside this file speak to AWS; the tests and the fault explorer put other things in their
+//! place and drive the handlers that ship.
+
+use std::future::Future;
+
+use spillway_core::arn::{RouteArn, TargetGroupArn};
+use spillway_core::compute::{EcsState, GroupState};
+use spillway_core::definition::{AutoScalingGroupName, EcsService, ServiceName};
+use spillway_core::lease::LeaseRecord;
+use spillway_core::metrics::{Query, Series, Window};
+use spillway_core::route::Action;
+use spillway_core::targets::TargetState;
+use spillway_core::version::{Image, TaskDefinition};
+
+use crate::error::ApiError;
+
+/// Routes of load balancers.
+pub trait Routes: Sync {
+    /// The route's actions as they stand.
+    fn read(&self, route: &RouteArn) -> impl Future<Output = Result<Vec<Action>, ApiError>> + Send;
+
+    /// Replaces the route's actions as a whole. There is no compare-and-set: the last writer wins.
+    fn write(&self, route: &RouteArn, actions: &[Action]) -> impl Future<Output = Result<(), ApiError>> + Send;
+}
+
+/// Target groups' targets.
+pub trait Targets: Sync {
+    /// The state of each target of the group.
+    fn states(&self, group: &TargetGroupArn) -> impl Future<Output = Result<Vec<TargetState>, ApiError>> + Send;
+}
+
+/// Load balancer metrics.
+pub trait Metrics: Sync {
+    /// Sums by period over the window, one series for each query, in order. A period without data is not
+    /// in its series. Answers are complete: pages are read to the end, and partial data is an error.
+    fn sums(&self, window: Window, queries: &[Query]) -> impl Future<Output = Result<Vec<Series>, ApiError>> + Send;
+}
+
+/// Leases.
+pub trait Leases: Sync {
+    /// The lease as it stands, read consistently; `None` if the service never had one.
+    fn read(&self, service: &ServiceName) -> impl Future<Output = Result<Option<LeaseRecord>, ApiError>> + Send;
+}
+
+/// ECS services.
+pub trait EcsServices: Sync {
+    /// The service as it stands.
+    fn describe(&self, service: &EcsService) -> impl Future<Output = Result<EcsState, ApiError>> + Send;
+
+    /// Asks for a number of tasks, and for a task definition revision unless it is `None`; gives the service as
+    /// it stands then.
+    fn update(
+        &self,
+        service: &EcsService,
+        task_definition: Option<&str>,
+        desired: u32,
+    ) -> impl Future<Output = Result<EcsState, ApiError>> + Send;
+}
+
+/// ECS task definitions.
+pub trait TaskDefinitions: Sync {
+    /// The full ARN of a revision.
+    fn resolve(&self, revision: &TaskDefinition) -> impl Future<Output = Result<String, ApiError>> + Send;
+
+    /// The ARN of the revision that this release registered: a copy of `from` with the image in the named
+    /// container, or in the only one. Registers it unless an earlier call of the same release has; the
+    /// release's name is in the revision's tag `spillway:release`.
+    fn with_image(
+        &self,
+        release: &str,
+        from: &str,
+        container: Option<&str>,
+        image: &Image,
+    ) -> impl Future<Output = Result<String, ApiError>> + Send;
+}
+
+/// Auto Scaling groups.
+pub trait AutoScalingGroups: Sync {
+    /// The group as it stands.
+    fn describe(&self, group: &AutoScalingGroupName) -> impl Future<Output = Result<GroupState, ApiError>> + Send;
+
+    /// Sets the launch template version (`None` leaves it) and the sizes.
+    fn update(
+        &self,
+        group: &AutoScalingGroupName,
+        version: Option<&str>,
+        min: u32,
+        max: u32,
+        desired: u32,
+    ) -> impl Future<Output = Result<(), ApiError>> + Send;
+}

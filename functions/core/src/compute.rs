@@ -1,0 +1,326 @@
+//! Bringing the candidate's capacity up: what is missing, and when it is ours that is ready.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// What preparation has done so far; carried from call to call by the state machine.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Preparation {
+    /// The task definition revision asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_definition: Option<String>,
+    /// The ECS deployment that brings it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<String>,
+    /// How many tasks or instances there will be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired: Option<u32>,
+}
+
+/// An ECS service as it stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EcsState {
+    /// ARN of the task definition revision asked for last.
+    pub task_definition: String,
+    /// Tasks wanted.
+    pub desired: u32,
+    /// Tasks running.
+    pub running: u32,
+    /// Tasks being started.
+    pub pending: u32,
+    /// Deployments, the primary one among them.
+    pub deployments: Vec<EcsDeployment>,
+}
+
+/// One deployment of an ECS service.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EcsDeployment {
+    /// Its id.
+    pub id: String,
+    /// Whether it is the one that the service is moving to.
+    pub primary: bool,
+    /// ARN of its task definition revision.
+    pub task_definition: String,
+    /// Its state, where ECS tells it.
+    pub rollout: Option<Rollout>,
+    /// ECS's words for that state.
+    pub reason: String,
+}
+
+/// State of an ECS deployment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Rollout {
+    /// Going on.
+    InProgress,
+    /// Done.
+    Completed,
+    /// Given up by the circuit breaker.
+    Failed,
+}
+
+/// What to do next about an ECS service.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum EcsStep {
+    /// Ask for this revision and this many tasks.
+    Update {
+        /// Tasks to ask for.
+        desired: u32,
+    },
+    /// Nothing; not there yet, with the reason.
+    Wait(String),
+    /// The deployment that is complete is ours.
+    Complete,
+}
+
+/// The candidate cannot become ready.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("{0}")]
+pub struct CandidateFailed(pub String);
+
+/// How many tasks or instances the candidate needs: as many as the stable slot has, or, where that has none
+/// (a first deployment), what the candidate asks for itself, at least one.
+#[must_use]
+pub fn wanted_capacity(stable: u32, candidate: u32) -> u32 {
+    if stable > 0 { stable } else { candidate.max(1) }
+}
+
+/// Decides on an ECS service.
+///
+/// "Complete" is not enough: the circuit breaker goes back to the older revision and reports that as
+/// complete, so deployment and revision must be the ones asked for
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html>).
+///
+/// # Errors
+/// [`CandidateFailed`] once our deployment is gone, replaced or given up.
+pub fn ecs_step(
+    state: &EcsState,
+    target: &str,
+    preparation: &Preparation,
+    desired: u32,
+) -> Result<EcsStep, CandidateFailed> {
+    let primary = state.deployments.iter().find(|d| d.primary);
+    if let Some(asked) = &preparation.deployment {
+        let Some(ours) = state.deployments.iter().find(|d| d.id == *asked) else {
+            return Err(CandidateFailed(format!(
+                "deployment {asked} of {target} is gone; the service now asks for {}",
+                state.task_definition
+            )));
+        };
+        if ours.rollout == Some(Rollout::Failed) {
+            return Err(CandidateFailed(format!("deployment {asked} of {target} failed: {}", ours.reason)));
+        }
+        if !ours.primary {
+            return Err(CandidateFailed(format!(
+                "deployment {asked} of {target} was replaced by one of {}",
+                state.task_definition
+            )));
+        }
+    } else if primary.is_some_and(|p| p.task_definition == target && p.rollout == Some(Rollout::Failed)) {
+        return Err(CandidateFailed(format!("the service's deployment of {target} has failed already")));
+    }
+    if primary.is_none_or(|p| p.task_definition != target) || state.desired < desired {
+        return Ok(EcsStep::Update { desired });
+    }
+    let wait = |reason: String| Ok(EcsStep::Wait(reason));
+    if state.deployments.len() != 1 {
+        return wait(format!("{} deployments are active", state.deployments.len()));
+    }
+    if primary.and_then(|p| p.rollout).is_some_and(|rollout| rollout != Rollout::Completed) {
+        return wait("the deployment is in progress".into());
+    }
+    if state.desired == 0 || state.running != state.desired || state.pending != 0 {
+        return wait(format!("{} of {} tasks run, {} are pending", state.running, state.desired, state.pending));
+    }
+    Ok(EcsStep::Complete)
+}
+
+/// An Auto Scaling group as it stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct GroupState {
+    /// Launch template version that new instances get.
+    pub version: Option<String>,
+    /// Least instances.
+    pub min: u32,
+    /// Most instances.
+    pub max: u32,
+    /// Instances wanted.
+    pub desired: u32,
+    /// The instances.
+    pub instances: Vec<Instance>,
+}
+
+/// One instance of an Auto Scaling group.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Instance {
+    /// Launch template version that it was started from.
+    pub version: Option<String>,
+    /// Whether it is in service and healthy in the group's eyes.
+    pub in_service: bool,
+}
+
+/// What to do next about an Auto Scaling group.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum GroupStep {
+    /// Set these.
+    Update {
+        /// Launch template version; `None` leaves it.
+        version: Option<String>,
+        /// Least instances.
+        min: u32,
+        /// Most instances.
+        max: u32,
+        /// Instances wanted.
+        desired: u32,
+    },
+    /// Nothing; not there yet, with the reason.
+    Wait(String),
+    /// Every instance is of the version asked for.
+    Complete,
+}
+
+/// Decides on the candidate's Auto Scaling group.
+///
+/// The slot has no traffic, so instances of another version are removed all at once before new ones are
+/// started: simpler, and quicker, than an instance refresh. `version` is `None` for an opaque version.
+#[must_use]
+pub fn group_step(state: &GroupState, stable: &GroupState, version: Option<&str>) -> GroupStep {
+    let desired = wanted_capacity(stable.desired, state.desired);
+    let (min, max) = (stable.min.min(desired), stable.max.max(desired));
+    let version_wrong = version.is_some_and(|wanted| state.version.as_deref() != Some(wanted));
+    let stale =
+        state.instances.iter().filter(|i| version.is_some_and(|wanted| i.version.as_deref() != Some(wanted))).count();
+    if stale > 0 {
+        if state.desired > 0 || version_wrong {
+            return GroupStep::Update { version: version.map(Into::into), min: 0, max: state.max, desired: 0 };
+        }
+        return GroupStep::Wait(format!("{stale} instances of another version are going"));
+    }
+    if version_wrong || state.desired < desired || state.max < max || state.min != min {
+        return GroupStep::Update { version: version.map(Into::into), min, max, desired };
+    }
+    let in_service = state.instances.iter().filter(|i| i.in_service).count();
+    if in_service < desired as usize {
+        return GroupStep::Wait(format!("{in_service} of {desired} instances are in service"));
+    }
+    GroupStep::Complete
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(id: &str, primary: bool, revision: &str, rollout: Rollout) -> EcsDeployment {
+        EcsDeployment {
+            id: id.into(),
+            primary,
+            task_definition: revision.into(),
+            rollout: Some(rollout),
+            reason: String::new(),
+        }
+    }
+
+    fn service(revision: &str, desired: u32, running: u32, deployments: Vec<EcsDeployment>) -> EcsState {
+        EcsState { task_definition: revision.into(), desired, running, pending: 0, deployments }
+    }
+
+    #[test]
+    fn only_our_own_complete_deployment_is_complete() {
+        use Rollout::{Completed, Failed, InProgress};
+        let none = Preparation::default();
+        let ours = Preparation { deployment: Some("d2".into()), ..Preparation::default() };
+        let cases = [
+            (
+                "old revision",
+                service("td:1", 2, 2, vec![deployment("d1", true, "td:1", Completed)]),
+                &none,
+                Ok(EcsStep::Update { desired: 2 }),
+            ),
+            (
+                "too few tasks",
+                service("td:2", 0, 0, vec![deployment("d2", true, "td:2", Completed)]),
+                &none,
+                Ok(EcsStep::Update { desired: 2 }),
+            ),
+            (
+                "rolling",
+                service("td:2", 2, 2, vec![deployment("d2", true, "td:2", InProgress)]),
+                &ours,
+                Ok(EcsStep::Wait("the deployment is in progress".into())),
+            ),
+            (
+                "draining",
+                service(
+                    "td:2",
+                    2,
+                    2,
+                    vec![deployment("d2", true, "td:2", Completed), deployment("d1", false, "td:1", Completed)],
+                ),
+                &ours,
+                Ok(EcsStep::Wait("2 deployments are active".into())),
+            ),
+            (
+                "starting",
+                service("td:2", 2, 1, vec![deployment("d2", true, "td:2", Completed)]),
+                &ours,
+                Ok(EcsStep::Wait("1 of 2 tasks run, 0 are pending".into())),
+            ),
+            (
+                "complete",
+                service("td:2", 2, 2, vec![deployment("d2", true, "td:2", Completed)]),
+                &ours,
+                Ok(EcsStep::Complete),
+            ),
+        ];
+        for (name, state, preparation, expected) in cases {
+            assert_eq!(ecs_step(&state, "td:2", preparation, 2), expected, "{name}");
+        }
+        for (name, state) in [
+            (
+                "circuit breaker went back",
+                service(
+                    "td:1",
+                    2,
+                    2,
+                    vec![deployment("d1", true, "td:1", Completed), deployment("d2", false, "td:2", Failed)],
+                ),
+            ),
+            ("failed in place", service("td:2", 2, 0, vec![deployment("d2", true, "td:2", Failed)])),
+            ("gone", service("td:1", 2, 2, vec![deployment("d3", true, "td:1", Completed)])),
+            (
+                "replaced",
+                service(
+                    "td:3",
+                    2,
+                    2,
+                    vec![deployment("d3", true, "td:3", InProgress), deployment("d2", false, "td:2", InProgress)],
+                ),
+            ),
+        ] {
+            assert!(ecs_step(&state, "td:2", &ours, 2).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_group_is_emptied_of_other_versions_before_it_grows() {
+        let stable = GroupState { version: Some("1".into()), min: 1, max: 4, desired: 2, instances: vec![] };
+        let instance = |version: &str, in_service| Instance { version: Some(version.into()), in_service };
+        let mut group =
+            GroupState { version: Some("1".into()), min: 0, max: 4, desired: 1, instances: vec![instance("1", true)] };
+        assert_eq!(
+            group_step(&group, &stable, Some("2")),
+            GroupStep::Update { version: Some("2".into()), min: 0, max: 4, desired: 0 }
+        );
+        (group.version, group.desired) = (Some("2".into()), 0);
+        assert!(matches!(group_step(&group, &stable, Some("2")), GroupStep::Wait(_)));
+        group.instances.clear();
+        assert_eq!(
+            group_step(&group, &stable, Some("2")),
+            GroupStep::Update { version: Some("2".into()), min: 1, max: 4, desired: 2 }
+        );
+        (group.min, group.desired) = (1, 2);
+        group.instances = vec![instance("2", true), instance("2", false)];
+        assert!(matches!(group_step(&group, &stable, Some("2")), GroupStep::Wait(_)));
+        group.instances[1].in_service = true;
+        assert_eq!(group_step(&group, &stable, Some("2")), GroupStep::Complete);
+    }
+}

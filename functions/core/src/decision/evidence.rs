@@ -1,0 +1,229 @@
+//! The numbers behind a decision, kept with it.
+
+use serde::{Deserialize, Serialize};
+
+use super::Look;
+use crate::judge::hard_failure::{self, Baseline, hard_failure};
+use crate::judge::sequential::{ADVANCE, ERRORS, log_e_over_limit};
+use crate::judge::{Counts, Pair};
+use crate::metrics::{self, Window};
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::weight::Percent;
+
+/// Least requests, and least share of them, that must be unanswered before it counts.
+const UNANSWERED: (f64, f64) = (20.0, 0.3);
+
+/// The numbers behind a decision.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Evidence {
+    /// One line for people.
+    pub summary: String,
+    /// What the candidate is compared with at this weight.
+    pub reference: Reference,
+    /// The candidate's answers since the first exposure.
+    pub candidate: Counts,
+    /// The stable slot's answers since then.
+    pub stable: Counts,
+    /// Both since the last weight change.
+    pub since_shift: Pair,
+    /// Complete metric periods since the first exposure.
+    pub periods: usize,
+    /// E: evidence that the candidate is worse.
+    pub e_unhealthy: f64,
+    /// The highest that E has been.
+    pub e_unhealthy_peak: f64,
+    /// 1/alpha: E from here on is proof.
+    pub unhealthy_at: f64,
+    /// E': evidence, since the last weight change, that it is well enough for the next weight.
+    pub e_healthy: f64,
+    /// 1/beta: E' from here on is proof.
+    pub healthy_at: f64,
+    /// Assumed dispersion of errors.
+    pub phi: f64,
+    /// Whether the candidate is broken beyond doubt.
+    pub hard_failure: bool,
+    /// The absolute limit, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
+    /// Latest requests of the candidate, and as `errors` those without an answer, when they are too many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<Counts>,
+}
+
+/// What the candidate is compared with.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reference {
+    /// The stable slot in the same periods.
+    Concurrent,
+    /// The hour before the release, for what is broken beyond doubt only.
+    Before,
+    /// Nothing: absolute limits only.
+    Absent,
+}
+
+/// The absolute limit on the candidate's error rate.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Limit {
+    /// The limit.
+    pub max_error_rate: Percent,
+    /// Highest evidence so far that it is exceeded.
+    pub e_value: f64,
+}
+
+impl Evidence {
+    pub(super) fn gather(plan: &Plan, progress: &Progress, look: &Look) -> Self {
+        let phi = 1.0;
+        let observed = look.observed.clone().unwrap_or_default();
+        let pairs = metrics::pairs(look.window, &observed.candidate, &observed.stable);
+        let reference = if plan.without_stable.is_some() {
+            Reference::Absent
+        } else if progress.weight == Percent::ALL {
+            Reference::Before
+        } else {
+            Reference::Concurrent
+        };
+        let baseline = match reference {
+            Reference::Concurrent => Baseline::Concurrent,
+            Reference::Before if observed.before.requests > 0.0 => Baseline::Before(observed.before),
+            Reference::Before | Reference::Absent => Baseline::Absent,
+        };
+        let planned = plan.planned_periods();
+        let log_e = ERRORS.log_e(&pairs, phi, planned);
+        let since = &pairs[first_after_shift(look.window, progress).min(pairs.len())..];
+        let next = plan.weight_at(progress.position + 1).fraction();
+        let log_e_healthy = ADVANCE.log_e(since, next, phi);
+        let candidate_only: Vec<Counts> = pairs.iter().map(|pair| pair.candidate).collect();
+        let mut evidence = Self {
+            summary: String::new(),
+            reference,
+            candidate: candidate_only.iter().copied().sum(),
+            stable: pairs.iter().map(|pair| pair.stable).sum(),
+            since_shift: Pair {
+                candidate: since.iter().map(|pair| pair.candidate).sum(),
+                stable: since.iter().map(|pair| pair.stable).sum(),
+            },
+            periods: pairs.len(),
+            e_unhealthy: e_value(log_e.last().copied().unwrap_or(0.0)),
+            e_unhealthy_peak: e_value(log_e.iter().copied().fold(0.0, f64::max)),
+            unhealthy_at: ERRORS.proof().round(),
+            e_healthy: e_value(log_e_healthy.last().copied().unwrap_or(0.0)),
+            healthy_at: ADVANCE.proof().round(),
+            phi,
+            hard_failure: hard_failure(&pairs, baseline, phi),
+            limit: plan.health.max_error_rate.map(|max_error_rate| Limit {
+                max_error_rate,
+                e_value: e_value(
+                    log_e_over_limit(&candidate_only, max_error_rate.fraction(), phi, planned)
+                        .into_iter()
+                        .fold(0.0, f64::max),
+                ),
+            }),
+            unanswered: unanswered(look, &observed),
+        };
+        evidence.summary = evidence.line();
+        evidence
+    }
+
+    /// `errors: candidate 0.52 % of 12 031, stable 0.10 % of 229 114, e-value 412 >= 100: unhealthy`.
+    fn line(&self) -> String {
+        let proven = self.e_unhealthy_peak >= self.unhealthy_at;
+        let (e, sign, limit, verdict) = if self.hard_failure {
+            (self.e_unhealthy, if proven { ">=" } else { "<" }, self.unhealthy_at, "broken")
+        } else if proven {
+            (self.e_unhealthy_peak, ">=", self.unhealthy_at, "unhealthy")
+        } else if self.e_unhealthy >= super::SUSPICION {
+            (self.e_unhealthy, ">=", super::SUSPICION, "suspicious")
+        } else {
+            (self.e_unhealthy, "<", super::SUSPICION, "no evidence against it")
+        };
+        let stable = match self.reference {
+            Reference::Concurrent => format!("stable {}", rate(self.stable)),
+            Reference::Before => "stable without traffic".into(),
+            Reference::Absent => "no stable version to compare with".into(),
+        };
+        format!("errors: candidate {}, {stable}, e-value {} {sign} {limit}: {verdict}", rate(self.candidate), short(e))
+    }
+}
+
+/// Index of the first period that lies wholly after the last weight change.
+fn first_after_shift(window: Window, progress: &Progress) -> usize {
+    let Some(shifted) = progress.shifted_at else { return usize::MAX };
+    window.starts().position(|at| at >= shifted).unwrap_or(usize::MAX)
+}
+
+/// Requests of the last periods that have no answer although they should: a candidate that hangs makes no
+/// errors. Only a reason to wait, since requests are counted when they arrive and answers when they are given.
+fn unanswered(look: &Look, observed: &super::Observed) -> Option<Counts> {
+    let starts: Vec<_> = look.window.starts().collect();
+    let last = &starts[starts.len().saturating_sub(hard_failure::PERIODS)..];
+    let (requests, answers) =
+        last.iter().filter_map(|at| observed.candidate.get(at)).fold((0.0, 0.0), |(requests, answers), traffic| {
+            (requests + traffic.requests, answers + traffic.answers.requests)
+        });
+    let missing = requests - answers;
+    (requests >= UNANSWERED.0 && missing >= UNANSWERED.1 * requests).then_some(Counts { errors: missing, requests })
+}
+
+/// e^x, kept finite so that JSON can hold it.
+fn e_value(log: f64) -> f64 {
+    log.min(690.0).exp()
+}
+
+/// `0.52 % of 12 031`.
+pub(super) fn rate(counts: Counts) -> String {
+    match counts.error_rate() {
+        None => "without requests".into(),
+        Some(rate) => {
+            let percent = 100.0 * rate;
+            let digits = if percent == 0.0 {
+                0
+            } else if percent < 0.1 {
+                3
+            } else if percent < 10.0 {
+                2
+            } else {
+                0
+            };
+            format!("{percent:.digits$} % of {}", count(counts.requests))
+        }
+    }
+}
+
+/// A count with thin groups of three digits: `229 114`.
+pub(super) fn count(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn short(e: f64) -> String {
+    if e >= 1e6 {
+        format!("{e:.0e}")
+    } else if e >= 10.0 {
+        count(e)
+    } else {
+        format!("{e:.2}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(count(229_114.0), "229 114");
+        assert_eq!(count(12.0), "12");
+        assert_eq!(rate(Counts { errors: 63.0, requests: 12_031.0 }), "0.52 % of 12 031");
+        assert_eq!(rate(Counts { errors: 0.0, requests: 5.0 }), "0 % of 5");
+        assert_eq!(rate(Counts::default()), "without requests");
+    }
+}

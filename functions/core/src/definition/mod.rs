@@ -1,0 +1,190 @@
+//! The service definition: what a team writes about one service, once.
+//!
+//! [`ServiceDefinition::from_json`] is the only way in. It reports every problem that it finds, each
+//! with its place, the value there and what is allowed.
+
+mod health;
+mod problems;
+mod rules;
+mod strategy;
+
+use serde::{Deserialize, Serialize};
+
+use crate::arn::{RouteArn, TargetGroupArn};
+use crate::slot::PerSlot;
+use crate::text::{checked_text, is_word};
+
+pub use health::{HealthPolicy, OnInconclusive};
+pub use problems::{InvalidDefinition, Problem};
+pub use strategy::{Canary, Linear, StepSetting, Strategy, StrategyType};
+
+checked_text!(
+    /// Name of a service, and of its parameter and lease.
+    ServiceName,
+    "a service name",
+    "1 to 32 letters, digits, hyphens and underscores, beginning with a letter",
+    "^[A-Za-z][A-Za-z0-9_-]{0,31}$",
+    |name| is_word(name, 32, "-_") && name.starts_with(|c: char| c.is_ascii_alphabetic())
+);
+
+checked_text!(
+    /// Name of an ECS cluster, ECS service or container, or the ARN of one of the first two.
+    EcsName,
+    "an ECS name or ARN",
+    "1 to 255 letters, digits, hyphens and underscores, or an ARN beginning with arn:aws:ecs:",
+    "^([A-Za-z0-9_-]{1,255}|arn:aws[a-z-]*:ecs:.{1,500})$",
+    |name| is_word(name, 255, "-_")
+        || (name.len() <= 512 && name.starts_with("arn:aws") && name.contains(":ecs:") && is_word(name, 512, "-_:/"))
+);
+
+checked_text!(
+    /// Name of an Auto Scaling group.
+    AutoScalingGroupName,
+    "an Auto Scaling group name",
+    "1 to 255 printable characters without ':'",
+    "^[^:\\x00-\\x1f]{1,255}$",
+    |name| (1..=255).contains(&name.chars().count()) && !name.contains(|c: char| c.is_control() || c == ':')
+);
+
+/// One workload behind one or more load balancers, and how it is released.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ServiceDefinition {
+    /// The service's name.
+    pub service: ServiceName,
+    /// Listener rules, or listeners whose default action counts, that forward to the slots: 1 to 10.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 10)))]
+    pub routes: Vec<RouteArn>,
+    /// The two slots.
+    pub slots: PerSlot<SlotDefinition>,
+    /// How traffic moves.
+    pub strategy: Strategy,
+    /// When the candidate's capacity counts as ready.
+    #[serde(default)]
+    pub readiness: Readiness,
+    /// How health is judged.
+    #[serde(default)]
+    pub health: HealthPolicy,
+    /// When the slot without traffic is scaled down.
+    #[serde(default)]
+    pub retirement: Retirement,
+}
+
+/// One slot: a target group for each load balancer, and the compute behind them.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SlotDefinition {
+    /// Target groups, one for each load balancer, in the same order of load balancers in both slots: 1 to 10.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 10)))]
+    pub target_groups: Vec<TargetGroupArn>,
+    /// What runs behind the target groups.
+    pub compute: Compute,
+}
+
+/// What runs a slot's version.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Compute {
+    /// An ECS service with the rolling deployment controller.
+    EcsService(EcsService),
+    /// An EC2 Auto Scaling group with a launch template.
+    AutoScalingGroup(AutoScalingGroup),
+    /// Something that others deploy and scale.
+    External,
+}
+
+impl std::fmt::Display for Compute {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::EcsService(ecs) => write!(f, "ECS service {}", ecs.service),
+            Self::AutoScalingGroup(group) => write!(f, "Auto Scaling group {}", group.name),
+            Self::External => f.write_str("external compute"),
+        }
+    }
+}
+
+/// An ECS service.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct EcsService {
+    /// The cluster's name or ARN.
+    pub cluster: EcsName,
+    /// The service's name or ARN.
+    pub service: EcsName,
+    /// The container that gets a released image; needed when the task has more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<EcsName>,
+}
+
+/// An EC2 Auto Scaling group.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AutoScalingGroup {
+    /// The group's name.
+    pub name: AutoScalingGroupName,
+}
+
+/// When the candidate's capacity counts as ready.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Readiness {
+    /// Seconds until the candidate must be ready, 10 to 86 400; then the release rolls back. Default 1800.
+    #[cfg_attr(feature = "schema", schemars(range(min = 10, max = 86_400)))]
+    pub timeout_seconds: u32,
+    /// Seconds between two looks, 1 to 300. Default 15.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 300)))]
+    pub poll_seconds: u32,
+    /// Share of the candidate's capacity that must be healthy in every target group, 1 to 100 %. Default 100.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 100)))]
+    pub minimum_healthy_percent: u32,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self { timeout_seconds: 1800, poll_seconds: 15, minimum_healthy_percent: 100 }
+    }
+}
+
+/// When the slot without traffic is scaled down.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Retirement {
+    /// The rollback window: seconds that the slot stays warm after the release has ended, 0 to 2 592 000. Default 3600.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 2_592_000)))]
+    pub window_seconds: u32,
+    /// Seconds without a measured request before the slot counts as quiet, 1 to 86 400. Default 300.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 86_400)))]
+    pub quiet_seconds: u32,
+}
+
+impl Default for Retirement {
+    fn default() -> Self {
+        Self { window_seconds: 3600, quiet_seconds: 300 }
+    }
+}
+
+impl ServiceDefinition {
+    /// Reads a definition.
+    ///
+    /// # Errors
+    /// [`InvalidDefinition`] with every problem found.
+    pub fn from_json(text: &str) -> Result<Self, InvalidDefinition> {
+        problems::read(text)
+    }
+
+    /// The JSON Schema of a definition, for editors.
+    #[cfg(feature = "schema")]
+    #[must_use]
+    pub fn json_schema() -> serde_json::Value {
+        let mut schema = schemars::schema_for!(Self);
+        schema.insert("title".into(), "Spillway service definition".into());
+        schema.to_value()
+    }
+}

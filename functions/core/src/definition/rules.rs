@@ -1,0 +1,187 @@
+//! What no single field can show to be wrong: ranges, order, pairs.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::ServiceDefinition;
+use super::problems::{Problem, shown_at};
+use crate::plan::{self, MAX_HISTORY_EVENTS};
+use crate::slot::Slot;
+use crate::weight::Percent;
+
+/// Every broken rule.
+pub(super) fn broken(definition: &ServiceDefinition, written: &Value) -> Vec<Problem> {
+    let mut rules = Rules { written, problems: Vec::new() };
+    rules.count("routes", definition.routes.len(), 1, 10);
+    rules.distinct("routes", definition.routes.iter().map(crate::arn::RouteArn::as_str));
+    rules.slots(definition);
+    rules.strategy(definition);
+    rules.seconds(definition);
+    rules.health(definition);
+    rules.length(definition);
+    rules.problems
+}
+
+struct Rules<'a> {
+    written: &'a Value,
+    problems: Vec<Problem>,
+}
+
+impl Rules<'_> {
+    fn note(&mut self, path: &str, message: impl Into<String>) {
+        self.problems.push(Problem { path: path.into(), value: shown_at(self.written, path), message: message.into() });
+    }
+
+    fn count(&mut self, path: &str, count: usize, least: usize, most: usize) {
+        if !(least..=most).contains(&count) {
+            self.note(path, format!("{count} entries; allowed: {least} to {most}"));
+        }
+    }
+
+    fn range(&mut self, path: &str, value: u32, least: u32, most: u32) {
+        if !(least..=most).contains(&value) {
+            self.note(path, format!("out of range; allowed: {least} to {most}"));
+        }
+    }
+
+    fn distinct<'t>(&mut self, path: &str, texts: impl Iterator<Item = &'t str>) {
+        let mut first = HashMap::new();
+        for (index, text) in texts.enumerate() {
+            if let Some(earlier) = first.insert(text, index) {
+                self.note(
+                    &format!("{path}[{index}]"),
+                    format!("the same as {path}[{earlier}]; allowed: each only once"),
+                );
+            }
+        }
+    }
+
+    fn slots(&mut self, definition: &ServiceDefinition) {
+        let mut seen: HashMap<&str, String> = HashMap::new();
+        for slot in Slot::BOTH {
+            let groups = &definition.slots.get(slot).target_groups;
+            let path = format!("slots.{slot}.target_groups");
+            self.count(&path, groups.len(), 1, 10);
+            for (index, group) in groups.iter().enumerate() {
+                let place = format!("{path}[{index}]");
+                if let Some(earlier) = seen.insert(group.as_str(), place.clone()) {
+                    self.note(
+                        &place,
+                        format!(
+                            "the same as {earlier}; allowed: a target group of its own for each slot and load balancer"
+                        ),
+                    );
+                }
+            }
+        }
+        let (blue, green) = (&definition.slots.blue, &definition.slots.green);
+        if blue.target_groups.len() != green.target_groups.len() {
+            self.note(
+                "slots.green.target_groups",
+                format!(
+                    "{} entries while slots.blue.target_groups has {}; allowed: the same number, in the same order of load balancers",
+                    green.target_groups.len(),
+                    blue.target_groups.len()
+                ),
+            );
+        }
+        if std::mem::discriminant(&blue.compute) != std::mem::discriminant(&green.compute) {
+            self.note(
+                "slots.green.compute",
+                format!("{} while blue has {}; allowed: the same kind in both slots", green.compute, blue.compute),
+            );
+        } else if blue.compute == green.compute && blue.compute != super::Compute::External {
+            self.note(
+                "slots.green.compute",
+                "the same as slots.blue.compute; allowed: compute of its own for each slot",
+            );
+        }
+    }
+
+    fn strategy(&mut self, definition: &ServiceDefinition) {
+        let strategy = &definition.strategy;
+        self.count("strategy.canary.steps", strategy.canary.steps.len(), 1, 20);
+        let mut before = Percent::ZERO;
+        for (index, step) in strategy.canary.steps.iter().enumerate() {
+            let path = format!("strategy.canary.steps[{index}]");
+            if step.weight <= before {
+                self.note(&path, format!("does not grow; allowed: more than {before}, up to 100 %"));
+            }
+            before = step.weight;
+            let minimum = step.minimum_time_seconds.unwrap_or(strategy.minimum_time_seconds);
+            let longest = step.max_step_seconds.unwrap_or(strategy.max_step_seconds);
+            if step.minimum_time_seconds.is_some() {
+                self.range(&format!("{path}.minimum_time_seconds"), minimum, 0, 86_400);
+            }
+            if step.max_step_seconds.is_some() {
+                self.range(&format!("{path}.max_step_seconds"), longest, 1, 604_800);
+            }
+            if (step.minimum_time_seconds.is_some() || step.max_step_seconds.is_some()) && longest < minimum {
+                self.note(&path, format!("max_step_seconds {longest} is shorter than minimum_time_seconds {minimum}; allowed: at least as long"));
+            }
+        }
+        if !(Percent::whole(5)..=Percent::whole(95)).contains(&strategy.linear.increment) {
+            self.note("strategy.linear.increment", "out of range; allowed: 5 to 95");
+        }
+    }
+
+    fn seconds(&mut self, definition: &ServiceDefinition) {
+        let (strategy, readiness, retirement) = (&definition.strategy, definition.readiness, definition.retirement);
+        self.range("strategy.minimum_time_seconds", strategy.minimum_time_seconds, 0, 86_400);
+        self.range("strategy.max_step_seconds", strategy.max_step_seconds, 1, 604_800);
+        if strategy.max_step_seconds < strategy.minimum_time_seconds {
+            self.note(
+                "strategy.max_step_seconds",
+                format!("shorter than minimum_time_seconds; allowed: at least {}", strategy.minimum_time_seconds),
+            );
+        }
+        self.range("readiness.timeout_seconds", readiness.timeout_seconds, 10, 86_400);
+        self.range("readiness.poll_seconds", readiness.poll_seconds, 1, 300);
+        self.range("readiness.minimum_healthy_percent", readiness.minimum_healthy_percent, 1, 100);
+        self.range("retirement.window_seconds", retirement.window_seconds, 0, 2_592_000);
+        self.range("retirement.quiet_seconds", retirement.quiet_seconds, 1, 86_400);
+    }
+
+    fn health(&mut self, definition: &ServiceDefinition) {
+        let health = &definition.health;
+        let period = health.period_seconds;
+        if !matches!(period, 1 | 5 | 10 | 30) && !(period.is_multiple_of(60) && (60..=3600).contains(&period)) {
+            self.note(
+                "health.period_seconds",
+                "not a metric period; allowed: 1, 5, 10, 30 or a multiple of 60 up to 3600",
+            );
+        }
+        self.range("health.check_seconds", health.check_seconds, 1, 3600);
+        self.range("health.metric_lag_seconds", health.metric_lag_seconds, 0, 900);
+        self.range("health.hold_seconds", health.hold_seconds, 0, 86_400);
+        if health.max_error_rate.is_some_and(|limit| limit == Percent::ZERO) {
+            self.note("health.max_error_rate", "no room for any error; allowed: above 0, up to 100");
+        }
+    }
+
+    /// A release must fit into one execution.
+    fn length(&mut self, definition: &ServiceDefinition) {
+        if definition.health.check_seconds == 0 || definition.readiness.poll_seconds == 0 {
+            return; // reported already
+        }
+        let steps = definition.strategy.steps();
+        let events = plan::worst_case_events(&steps, &definition.health, definition.readiness);
+        if events > MAX_HISTORY_EVENTS {
+            self.note(
+                "strategy.max_step_seconds",
+                format!(
+                    "the release could take {} s and {events} history events; allowed: {MAX_HISTORY_EVENTS} events, so shorten the steps or the hold, or check less often",
+                    plan::worst_case_seconds(&steps, &definition.health, definition.readiness)
+                ),
+            );
+        }
+        let seconds = plan::worst_case_seconds(&steps, &definition.health, definition.readiness);
+        if seconds > plan::MAX_RELEASE_SECONDS {
+            self.note(
+                "strategy.max_step_seconds",
+                format!("the release could take {seconds} s; allowed: {} s", plan::MAX_RELEASE_SECONDS),
+            );
+        }
+    }
+}

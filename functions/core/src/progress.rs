@@ -1,0 +1,22 @@
+//! How far a release has come: handed from function to function through the state machine, which only
+//! carries it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::weight::Percent;
+
+/// How far a release has come.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Progress {
+    /// The step that is on, or to be shifted to next; the number of steps stands for the promotion.
+    pub position: usize,
+    /// The candidate's weight as written last.
+    pub weight: Percent,
+    /// When that weight was written.
+    pub shifted_at: Option<Timestamp>,
+    /// When the candidate got traffic for the first time.
+    pub exposed_at: Option<Timestamp>,
+    /// Since when the release has been held.
+    pub held_since: Option<Timestamp>,
+}
