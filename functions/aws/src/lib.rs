@@ -2,6 +2,8 @@
 //! check that stands before every change, and the frame that every function runs in.
 
 pub mod error;
+pub mod function;
+pub mod guard;
 pub mod ports;
 
 #[cfg(feature = "compute")]
@@ -14,4 +16,3 @@ pub mod load_balancer;
 pub mod metrics;
 
 pub mod client;
-pub mod function;

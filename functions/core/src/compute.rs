@@ -1,20 +1,21 @@
 //! Bringing the candidate's capacity up: what is missing, and when it is ours that is ready.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// What preparation has done so far; carried from call to call by the state machine.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Preparation {
+    /// When preparation began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
     /// The task definition revision asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_definition: Option<String>,
     /// The ECS deployment that brings it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<String>,
-    /// How many tasks or instances there will be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub desired: Option<u32>,
 }
 
 /// An ECS service as it stands.

@@ -44,6 +44,12 @@ pub struct LeaseLost {
 }
 
 impl Lease {
+    /// The release's name: the last part of its execution's ARN.
+    #[must_use]
+    pub fn release(&self) -> &str {
+        self.owner.rsplit(':').next().unwrap_or_default()
+    }
+
     /// Checks a record read consistently from the table.
     ///
     /// # Errors

@@ -124,6 +124,9 @@ pub struct LiveRoute {
 /// A reason not to start.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum Refusal {
+    /// The input of the release is not one.
+    #[error("input: {0}; allowed: service, version and overrides")]
+    InvalidRequest(String),
     /// The version is not one.
     #[error("version: {0}")]
     InvalidVersion(String),

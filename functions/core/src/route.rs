@@ -193,15 +193,20 @@ pub enum UneditableRoute {
 /// # Errors
 /// [`UneditableRoute`] if there is none, or more than one.
 pub fn forward(actions: &[Action]) -> Result<&Forward, UneditableRoute> {
-    let mut forwards = actions.iter().filter_map(|action| match &action.kind {
-        ActionKind::Forward(forward) => Some(forward),
-        _ => None,
-    });
-    match (forwards.next(), forwards.next()) {
+    let mut found = forwards(actions);
+    match (found.next(), found.next()) {
         (Some(forward), None) => Ok(forward),
         (None, _) => Err(UneditableRoute::NoForward),
         _ => Err(UneditableRoute::SeveralForwards),
     }
+}
+
+/// All forward actions of a route.
+pub fn forwards(actions: &[Action]) -> impl Iterator<Item = &Forward> {
+    actions.iter().filter_map(|action| match &action.kind {
+        ActionKind::Forward(forward) => Some(forward),
+        _ => None,
+    })
 }
 
 impl Forward {

@@ -68,6 +68,9 @@ pub enum Command {
     Promote,
     /// Roll back.
     Abort,
+    /// Something that this version does not know: no wish at all.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What was seen at a check. Where something could not be read, its reason stands in its place.

@@ -144,7 +144,9 @@ impl Fault {
     fn problem(&self, written: &Value, message: String) -> Problem {
         let message = match self.kind {
             FaultKind::Missing => "missing; this field is required".into(),
-            FaultKind::Unknown | FaultKind::Invalid => message.replace("expected u32", "expected a whole number from 0"),
+            FaultKind::Unknown | FaultKind::Invalid => {
+                message.replace("expected u32", "expected a whole number from 0")
+            }
         };
         Problem { path: self.path(), value: lookup(written, &self.steps).map(shown).unwrap_or_default(), message }
     }

@@ -1,0 +1,27 @@
+//! The command line of Spillway.
+
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Progressive delivery for services behind AWS Application Load Balancers.
+#[derive(Parser)]
+#[command(name = "spillway", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check a service definition, offline, and list every problem.
+    Validate(validate::Arguments),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Validate(arguments) => validate::run(&arguments),
+    }
+}

@@ -1,0 +1,84 @@
+//! The frame that every function runs in: start-up, logs, and errors with names.
+
+use std::future::Future;
+
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tracing::{Instrument, Level};
+
+use crate::error::{Named, diagnostic};
+
+/// Answers invocations with `handle` until the environment is shut down.
+///
+/// The event is parsed here, so that a malformed one is a named error too.
+///
+/// # Errors
+/// Those of the Lambda runtime.
+pub async fn serve<Event, Output, Error, Handle, Answer>(handle: Handle) -> Result<(), lambda_runtime::Error>
+where
+    Event: DeserializeOwned,
+    Output: Serialize,
+    Error: Named,
+    Handle: Fn(Event) -> Answer,
+    Answer: Future<Output = Result<Output, Error>>,
+{
+    start_logging();
+    let handle = &handle;
+    lambda_runtime::run(service_fn(move |invocation: LambdaEvent<Value>| async move {
+        let span = span(&invocation.payload, &invocation.context.request_id);
+        answer(invocation.payload, handle).instrument(span).await
+    }))
+    .await
+}
+
+async fn answer<Event, Output, Error, Handle, Answer>(payload: Value, handle: &Handle) -> Result<Output, Diagnostic>
+where
+    Event: DeserializeOwned,
+    Error: Named,
+    Handle: Fn(Event) -> Answer,
+    Answer: Future<Output = Result<Output, Error>>,
+{
+    let event: Event = serde_path(payload).map_err(|message| {
+        tracing::error!(error = "InvalidInput", %message);
+        Diagnostic { error_type: "InvalidInput".into(), error_message: message }
+    })?;
+    // Boxed: nested SDK futures are too deep for the compiler otherwise.
+    match Box::pin(handle(event)).await {
+        Ok(output) => {
+            tracing::info!("done");
+            Ok(output)
+        }
+        Err(error) => {
+            let diagnostic = diagnostic(&error);
+            tracing::error!(error = diagnostic.error_type, message = diagnostic.error_message);
+            Err(diagnostic)
+        }
+    }
+}
+
+fn serde_path<Event: DeserializeOwned>(payload: Value) -> Result<Event, String> {
+    serde_path_to_error::deserialize(payload).map_err(|error| format!("{}: {}", error.path(), error.inner()))
+}
+
+/// Which release and which step a log line is about. Payloads are not logged.
+fn span(payload: &Value, request: &str) -> tracing::Span {
+    let text = |pointer: &str| payload.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let release = text("/lease/owner").rsplit(':').next().unwrap_or_default();
+    let step = payload.pointer("/progress/position").and_then(Value::as_u64);
+    tracing::span!(Level::ERROR, "invocation", service = text("/lease/service"), release, step, request)
+}
+
+/// JSON lines on standard output, which Lambda sends to the log group. `RUST_LOG` sets the level.
+fn start_logging() {
+    let level = std::env::var("RUST_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(Level::INFO);
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .with_target(false)
+        .with_max_level(level)
+        .init();
+}

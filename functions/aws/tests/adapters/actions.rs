@@ -1,0 +1,162 @@
+//! Laws of the conversion between the API's actions and the domain's.
+
+use aws_sdk_elasticloadbalancingv2::types::{self as api, builders as build};
+use proptest::collection::{btree_map, vec};
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::sample::select;
+use spillway_aws::load_balancer::actions::{from_api, to_api};
+use spillway_core::arn::TargetGroupArn;
+use spillway_core::route::{
+    Action, ActionKind, AuthenticateCognito, AuthenticateOidc, FixedResponse, Forward, JwtClaim, JwtValidation,
+    Redirect, Session, Stickiness, WeightedGroup,
+};
+
+const ARN: &str = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup";
+
+fn text() -> impl Strategy<Value = String> + Clone {
+    "[ -~]{0,20}"
+}
+
+fn group() -> impl Strategy<Value = WeightedGroup> {
+    ("[a-z]{1,9}", "[0-9a-f]{16}", 0..=999_u16).prop_map(|(name, id, weight)| WeightedGroup {
+        arn: TargetGroupArn::parse(format!("{ARN}/{name}/{id}")).unwrap(),
+        weight,
+    })
+}
+
+fn forward() -> impl Strategy<Value = ActionKind> {
+    let stickiness = (any::<bool>(), of(1..=604_800_i32))
+        .prop_map(|(enabled, duration_seconds)| Stickiness { enabled, duration_seconds });
+    (vec(group(), 1..=5), of(stickiness))
+        .prop_map(|(groups, stickiness)| ActionKind::Forward(Forward { groups, stickiness }))
+}
+
+fn session() -> impl Strategy<Value = Session> {
+    let behaviours = select(vec!["allow".to_owned(), "authenticate".to_owned(), "deny".to_owned()]);
+    (of(text()), of(text()), of(any::<i64>()), btree_map(text(), text(), 0..3), of(behaviours)).prop_map(
+        |(session_cookie_name, scope, session_timeout, authentication_request_extra_params, on_request)| Session {
+            session_cookie_name,
+            scope,
+            session_timeout,
+            authentication_request_extra_params,
+            on_unauthenticated_request: on_request,
+        },
+    )
+}
+
+fn oidc() -> impl Strategy<Value = ActionKind> {
+    ([text(), text(), text(), text(), text()], session()).prop_map(|(texts, session)| {
+        let [issuer, authorization_endpoint, token_endpoint, user_info_endpoint, client_id] = texts;
+        ActionKind::AuthenticateOidc(AuthenticateOidc {
+            issuer,
+            authorization_endpoint,
+            token_endpoint,
+            user_info_endpoint,
+            client_id,
+            session,
+        })
+    })
+}
+
+fn cognito() -> impl Strategy<Value = ActionKind> {
+    ([text(), text(), text()], session()).prop_map(
+        |([user_pool_arn, user_pool_client_id, user_pool_domain], session)| {
+            ActionKind::AuthenticateCognito(AuthenticateCognito {
+                user_pool_arn,
+                user_pool_client_id,
+                user_pool_domain,
+                session,
+            })
+        },
+    )
+}
+
+fn jwt() -> impl Strategy<Value = ActionKind> {
+    let formats = select(vec!["single-string", "string-array", "space-separated-values"]);
+    let claim = (formats, text(), vec(text(), 0..3)).prop_map(|(format, name, values)| JwtClaim {
+        format: format.into(),
+        name,
+        values,
+    });
+    (text(), text(), vec(claim, 0..3)).prop_map(|(jwks_endpoint, issuer, additional_claims)| {
+        ActionKind::JwtValidation(JwtValidation { jwks_endpoint, issuer, additional_claims })
+    })
+}
+
+fn redirect() -> impl Strategy<Value = ActionKind> {
+    let parts = [of(text()), of(text()), of(text()), of(text()), of(text())];
+    (parts, select(vec!["HTTP_301", "HTTP_302"])).prop_map(|([protocol, port, host, path, query], status)| {
+        ActionKind::Redirect(Redirect { protocol, port, host, path, query, status_code: status.into() })
+    })
+}
+
+fn fixed_response() -> impl Strategy<Value = ActionKind> {
+    (text(), of(text()), of(text())).prop_map(|(status_code, message_body, content_type)| {
+        ActionKind::FixedResponse(FixedResponse { status_code, message_body, content_type })
+    })
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let kind = prop_oneof![forward(), oidc(), cognito(), jwt(), redirect(), fixed_response()];
+    (of(1..=50_000_i32), kind).prop_map(|(order, kind)| Action { order, kind })
+}
+
+proptest! {
+    #[test]
+    fn writing_and_reading_changes_nothing(actions in vec(action(), 0..5)) {
+        prop_assert_eq!(from_api(&to_api(&actions)), Ok(actions));
+    }
+}
+
+fn short_forward(arn: &str) -> build::ActionBuilder {
+    api::Action::builder().r#type(api::ActionTypeEnum::Forward).target_group_arn(arn)
+}
+
+#[test]
+fn the_short_form_of_a_forward_is_one_group_of_weight_one() {
+    let arn = format!("{ARN}/a/0123");
+    let group = WeightedGroup { arn: TargetGroupArn::parse(arn.as_str()).unwrap(), weight: 1 };
+    let expected =
+        vec![Action { order: Some(3), kind: ActionKind::Forward(Forward { groups: vec![group], stickiness: None }) }];
+    let unweighted = api::TargetGroupTuple::builder().target_group_arn(&arn).build();
+    let long = api::ForwardActionConfig::builder().target_groups(unweighted).build();
+    let both = short_forward(&arn).forward_config(long.clone());
+    let long = api::Action::builder().r#type(api::ActionTypeEnum::Forward).forward_config(long);
+    for form in [short_forward(&arn), long, both] {
+        assert_eq!(from_api(&[form.order(3).build()]), Ok(expected.clone()));
+    }
+}
+
+#[test]
+fn what_is_not_known_is_refused_by_name() {
+    let arn = format!("{ARN}/a/0123");
+    let group = |weight| api::TargetGroupTuple::builder().target_group_arn(&arn).weight(weight).build();
+    let forward_to = |group| {
+        let config = api::ForwardActionConfig::builder().target_groups(group).build();
+        api::Action::builder().r#type(api::ActionTypeEnum::Forward).forward_config(config)
+    };
+    let redirect = |status: &str| {
+        let config = api::RedirectActionConfig::builder().status_code(status.into()).build();
+        api::Action::builder().r#type(api::ActionTypeEnum::Redirect).redirect_config(config)
+    };
+    let cases = [
+        (api::Action::builder().r#type("teleport".into()), "type teleport is not known"),
+        (api::Action::builder(), "Type is missing"),
+        (api::Action::builder().r#type(api::ActionTypeEnum::Forward), "names no target group"),
+        (short_forward("arn:aws:s3:::x"), "target group arn:aws:s3:::x: not a target group ARN"),
+        (short_forward(&arn).forward_config(forward_config(&format!("{ARN}/b/4567"))), "is not in ForwardConfig"),
+        (forward_to(group(-1)), "weight Some(-1) is out of range"),
+        (redirect("HTTP_399"), "redirect status HTTP_399 is not known"),
+        (redirect("HTTP_301").target_group_arn(&arn), "its type is redirect, and it has a configuration for forward"),
+    ];
+    for (action, why) in cases {
+        let problem = from_api(&[action.build()]).unwrap_err().to_string();
+        assert!(problem.contains(why), "{problem}");
+    }
+}
+
+fn forward_config(arn: &str) -> api::ForwardActionConfig {
+    let group = api::TargetGroupTuple::builder().target_group_arn(arn).build();
+    api::ForwardActionConfig::builder().target_groups(group).build()
+}

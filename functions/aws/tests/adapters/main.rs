@@ -1,0 +1,12 @@
+//! The adapters against real HTTP: what they send, and what they make of the answers.
+
+mod double;
+
+// Each theme on its own.
+mod actions;
+mod auto_scaling;
+mod ecs;
+mod failures;
+mod lease;
+mod metrics;
+mod routes;

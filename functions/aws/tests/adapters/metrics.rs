@@ -1,0 +1,132 @@
+//! Metrics.
+
+use ciborium::Value;
+use jiff::Timestamp;
+use spillway_aws::metrics::CloudWatch;
+use spillway_aws::ports::Metrics;
+use spillway_core::arn::{LoadBalancerDimension, TargetGroupArn};
+use spillway_core::metrics::{Metric, Query, Series, Window};
+use spillway_core::plan::PlannedGroup;
+
+use crate::double::{Answer, Call, Double};
+
+const START: i64 = 1_700_000_040;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(START + second).unwrap()
+}
+
+fn window() -> Window {
+    Window { start: at(0), end: at(180), period_seconds: 60 }
+}
+
+fn queries(count: usize) -> Vec<Query> {
+    let arn = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/blue/a";
+    let group = PlannedGroup {
+        arn: TargetGroupArn::parse(arn).unwrap(),
+        load_balancer: LoadBalancerDimension::try_from("app/shop/1".to_owned()).unwrap(),
+    };
+    (0..count).map(|index| Query { metric: Metric::ALL[index % 6], group: group.clone() }).collect()
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.into())
+}
+
+fn map(members: Vec<(&str, Value)>) -> Value {
+    Value::Map(members.into_iter().map(|(name, value)| (text(name), value)).collect())
+}
+
+fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    value.as_map().unwrap().iter().find(|(key, _)| key.as_text() == Some(name)).map(|(_, value)| value)
+}
+
+fn result(id: &str, status: &str, points: &[(i64, f64)]) -> Value {
+    let time = |point: &(i64, f64)| Value::Tag(1, Box::new(Value::Integer((START + point.0).into())));
+    map(vec![
+        ("Id", text(id)),
+        ("StatusCode", text(status)),
+        ("Timestamps", Value::Array(points.iter().map(time).collect())),
+        ("Values", Value::Array(points.iter().map(|point| Value::Float(point.1)).collect())),
+    ])
+}
+
+fn page(results: Vec<Value>, next: Option<&str>) -> Answer {
+    let mut members = vec![("MetricDataResults", Value::Array(results))];
+    members.extend(next.map(|token| ("NextToken", text(token))));
+    Answer::cbor(&map(members))
+}
+
+fn token(call: &Call) -> Option<String> {
+    member(&call.cbor(), "NextToken").and_then(Value::as_text).map(Into::into)
+}
+
+#[tokio::test]
+async fn pages_are_read_to_the_end_and_put_together() {
+    let double = Double::start(|call| match token(call).as_deref() {
+        None => page(vec![result("m0", "PartialData", &[(0, 1.0)]), result("stray", "Forbidden", &[])], Some("2")),
+        Some("2") => page(vec![result("m0", "Complete", &[(60, 2.0), (180, 9.0)])], Some("3")),
+        _ => page(vec![result("m1", "Complete", &[])], None),
+    })
+    .await;
+    let series = CloudWatch::new(&double.config().await).sums(window(), &queries(2)).await.unwrap();
+    assert_eq!(series, [Series::from([(at(0), 1.0), (at(60), 2.0)]), Series::new()]);
+
+    let sent = double.calls()[0].cbor();
+    let dimension = |name, value| map(vec![("Name", text(name)), ("Value", text(value))]);
+    let metric = map(vec![
+        ("Namespace", text("AWS/ApplicationELB")),
+        ("MetricName", text("HTTPCode_Target_2XX_Count")),
+        (
+            "Dimensions",
+            Value::Array(vec![dimension("TargetGroup", "targetgroup/blue/a"), dimension("LoadBalancer", "app/shop/1")]),
+        ),
+    ]);
+    let second = &member(&sent, "MetricDataQueries").unwrap().as_array().unwrap()[1];
+    let stat = member(second, "MetricStat").unwrap();
+    assert_eq!(member(stat, "Metric"), Some(&metric));
+    assert_eq!(member(stat, "Stat"), Some(&text("Sum")));
+    assert_eq!(member(stat, "Period"), Some(&Value::Integer(60.into())));
+    assert_eq!(member(&sent, "ScanBy"), Some(&text("TimestampAscending")));
+    for (name, second) in [("StartTime", 0), ("EndTime", 180)] {
+        let Some(Value::Tag(1, time)) = member(&sent, name) else { panic!("{sent:?}") };
+        let seconds = time.as_float().or(time.as_integer().map(|integer| i128::from(integer) as f64));
+        assert_eq!(seconds, Some((START + second) as f64), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_complete_is_an_error() {
+    let complete = || result("m0", "Complete", &[(0, 1.0)]);
+    for (answer, code, transient) in [
+        (page(vec![complete()], None), "PartialData", true),
+        (page(vec![complete(), result("m1", "PartialData", &[])], None), "PartialData", true),
+        (page(vec![complete(), result("m1", "InternalError", &[])], None), "InternalError", true),
+        (page(vec![complete(), result("m1", "Forbidden", &[])], None), "Forbidden", false),
+        (page(vec![complete(), result("m1", "Sideways", &[])], None), "InvalidAnswer", false),
+        (page(vec![complete()], Some("same")), "InvalidAnswer", false),
+    ] {
+        let double = Double::start(move |_| answer.clone()).await;
+        let error = CloudWatch::new(&double.config().await).sums(window(), &queries(2)).await.unwrap_err();
+        assert_eq!((error.code.as_str(), error.transient), (code, transient), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn many_queries_go_in_several_calls_and_none_in_no_call() {
+    let double = Double::start(|call| {
+        let asked = member(&call.cbor(), "MetricDataQueries").unwrap().as_array().unwrap().len();
+        let results = (0..asked).map(|index| result(&format!("m{index}"), "Complete", &[(0, asked as f64)]));
+        page(results.collect(), None)
+    })
+    .await;
+    let cloudwatch = CloudWatch::new(&double.config().await);
+    let empty = Window { end: window().start, ..window() };
+    assert_eq!(cloudwatch.sums(empty, &queries(2)).await, Ok(vec![Series::new(); 2]));
+    assert_eq!(cloudwatch.sums(window(), &[]).await, Ok(vec![]));
+    assert_eq!(double.calls().len(), 0);
+
+    let series = cloudwatch.sums(window(), &queries(501)).await.unwrap();
+    let firsts: Vec<f64> = series.iter().map(|series| series[&at(0)]).collect();
+    assert_eq!((firsts[0], firsts[499], firsts[500], firsts.len()), (500.0, 500.0, 1.0, 501));
+}

@@ -1,0 +1,14 @@
+//! The function's bootstrap: clients once, then one event after another.
+
+use evaluate_health::handle;
+use jiff::Timestamp;
+use spillway_aws::load_balancer::LoadBalancers;
+use spillway_aws::metrics::CloudWatch;
+use spillway_aws::{client, function};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let config = client::sdk_config().await;
+    let (metrics, targets) = (&CloudWatch::new(&config), &LoadBalancers::new(&config));
+    function::serve(|event| handle(metrics, targets, Timestamp::now, event)).await
+}

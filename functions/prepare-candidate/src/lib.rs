@@ -1,0 +1,267 @@
+//! Makes the candidate's capacity exist and healthy. Called until it says ready.
+//!
+//! Each call looks at what is there, makes at most one change, and says what is missing. All calls together do
+//! what one would: a repeated or doubled call finds its work done.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use spillway_aws::error::{ApiError, Named};
+use spillway_aws::guard::{self, LeaseError};
+use spillway_aws::ports::{AutoScalingGroups, EcsServices, Leases, Targets, TaskDefinitions};
+use spillway_core::compute::{
+    self, CandidateFailed, EcsState, EcsStep, GroupState, GroupStep, Preparation, wanted_capacity,
+};
+use spillway_core::definition::{AutoScalingGroup, Compute, EcsService};
+use spillway_core::lease::Lease;
+use spillway_core::plan::Plan;
+use spillway_core::targets::TargetCounts;
+use spillway_core::version::Version;
+use thiserror::Error;
+
+/// What to prepare, for which release.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Event {
+    /// The lease that changes are made under.
+    pub lease: Lease,
+    /// The plan.
+    pub plan: Plan,
+    /// What earlier calls have done.
+    pub preparation: Preparation,
+}
+
+/// How far preparation is.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Output {
+    /// Whether the candidate can take traffic.
+    pub ready: bool,
+    /// What is missing, or that nothing is.
+    pub reason: String,
+    /// Seconds to wait before the next call.
+    pub wait_seconds: u32,
+    /// What has been done so far.
+    pub preparation: Preparation,
+}
+
+/// Why the candidate will not become ready.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The lease is lost or cannot be read.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+    /// A call to AWS failed.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The candidate's deployment failed.
+    #[error(transparent)]
+    Failed(#[from] CandidateFailed),
+    /// The candidate's compute and the stable slot's are of different kinds.
+    #[error("the slots' compute is of different kinds: {stable} and {candidate}")]
+    MixedCompute {
+        /// The stable slot's.
+        stable: Compute,
+        /// The candidate's.
+        candidate: Compute,
+    },
+    /// The time for it is over.
+    #[error("the candidate was not ready within {seconds} s: {reason}")]
+    NotReady {
+        /// The time it had.
+        seconds: u32,
+        /// What was missing.
+        reason: String,
+    },
+}
+
+impl Named for Error {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Lease(error) => error.name(),
+            Self::Api(error) => error.name(),
+            Self::Failed(_) => "CandidateFailed",
+            Self::MixedCompute { .. } => "InvalidInput",
+            Self::NotReady { .. } => "CandidateNotReady",
+        }
+    }
+}
+
+/// What preparation needs of the world.
+#[derive(Debug)]
+pub struct Ports<'a, S, R, G, T, L> {
+    /// ECS services.
+    pub services: &'a S,
+    /// ECS task definitions.
+    pub revisions: &'a R,
+    /// Auto Scaling groups.
+    pub groups: &'a G,
+    /// Target health.
+    pub targets: &'a T,
+    /// The lease table.
+    pub leases: &'a L,
+}
+
+impl<S, R, G, T, L> Clone for Ports<'_, S, R, G, T, L> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S, R, G, T, L> Copy for Ports<'_, S, R, G, T, L> {}
+
+/// What one look at the compute found.
+enum Capacity {
+    /// So many targets are to be expected in every group; `None` where others decide.
+    Complete(Option<u32>),
+    /// Something is missing.
+    Missing(String),
+}
+
+/// Prepares, one call at a time.
+///
+/// # Errors
+/// [`Error`]; what was done so far stays, and takes no traffic.
+pub async fn handle<S, R, G, T, L>(
+    ports: Ports<'_, S, R, G, T, L>,
+    clock: impl Fn() -> Timestamp,
+    event: Event,
+) -> Result<Output, Error>
+where
+    S: EcsServices,
+    R: TaskDefinitions,
+    G: AutoScalingGroups,
+    T: Targets,
+    L: Leases,
+{
+    let Event { lease, plan, mut preparation } = event;
+    let now = clock();
+    let started = *preparation.started_at.get_or_insert(now);
+    guard::verify(ports.leases, &lease).await?;
+
+    let capacity = match (&plan.stable.compute, &plan.candidate.compute) {
+        (Compute::EcsService(stable), Compute::EcsService(candidate)) => {
+            ecs(ports, &lease, &plan.version, stable, candidate, &mut preparation).await?
+        }
+        (Compute::AutoScalingGroup(stable), Compute::AutoScalingGroup(candidate)) => {
+            auto_scaling(ports, &lease, &plan.version, stable, candidate).await?
+        }
+        (Compute::External, Compute::External) => Capacity::Complete(None),
+        (stable, candidate) => {
+            return Err(Error::MixedCompute { stable: stable.clone(), candidate: candidate.clone() });
+        }
+    };
+    let missing = match capacity {
+        Capacity::Complete(expected) => unhealthy(ports.targets, &plan, expected).await?,
+        Capacity::Missing(reason) => Some(reason),
+    };
+
+    let wait_seconds = plan.readiness.poll_seconds;
+    let Some(reason) = missing else {
+        tracing::info!("the candidate is ready");
+        return Ok(Output { ready: true, reason: "ready".into(), wait_seconds, preparation });
+    };
+    let seconds = plan.readiness.timeout_seconds;
+    if now.duration_since(started).as_secs() >= i64::from(seconds) {
+        return Err(Error::NotReady { seconds, reason });
+    }
+    tracing::info!(reason, "the candidate is not ready yet");
+    Ok(Output { ready: false, reason, wait_seconds, preparation })
+}
+
+/// The first group that lacks healthy targets.
+async fn unhealthy(targets: &impl Targets, plan: &Plan, expected: Option<u32>) -> Result<Option<String>, ApiError> {
+    for group in &plan.candidate.groups {
+        let counts = TargetCounts::of(&targets.states(&group.arn).await?);
+        if !counts.enough(expected.unwrap_or(counts.registered), plan.readiness.minimum_healthy_percent) {
+            let of = expected.map(|expected| format!(", {expected} expected")).unwrap_or_default();
+            return Ok(Some(format!("{}: {counts}{of}", group.arn.name())));
+        }
+    }
+    Ok(None)
+}
+
+async fn ecs<S: EcsServices, R: TaskDefinitions, G, T, L: Leases>(
+    ports: Ports<'_, S, R, G, T, L>,
+    lease: &Lease,
+    version: &Version,
+    stable: &EcsService,
+    candidate: &EcsService,
+    preparation: &mut Preparation,
+) -> Result<Capacity, Error> {
+    let (serving, state) = (ports.services.describe(stable).await?, ports.services.describe(candidate).await?);
+    let desired = wanted_capacity(serving.desired, state.desired);
+    let target = match &preparation.task_definition {
+        Some(known) => known.clone(),
+        None => revision(ports, lease, version, candidate, &serving, &state).await?,
+    };
+    preparation.task_definition = Some(target.clone());
+
+    match compute::ecs_step(&state, &target, preparation, desired)? {
+        EcsStep::Update { desired } => {
+            guard::verify(ports.leases, lease).await?;
+            let task_definition = (state.task_definition != target).then_some(target.as_str());
+            let after = ports.services.update(candidate, task_definition, desired).await?;
+            remember(&after, &target, preparation);
+            Ok(Capacity::Missing(format!("asked for {desired} tasks of {target}")))
+        }
+        EcsStep::Wait(reason) => {
+            remember(&state, &target, preparation);
+            Ok(Capacity::Missing(reason))
+        }
+        EcsStep::Complete => {
+            remember(&state, &target, preparation);
+            Ok(Capacity::Complete(Some(state.desired)))
+        }
+    }
+}
+
+/// Notes which deployment is ours, once.
+fn remember(state: &EcsState, target: &str, preparation: &mut Preparation) {
+    if preparation.deployment.is_none() {
+        let ours = state.deployments.iter().find(|d| d.primary && d.task_definition == target);
+        preparation.deployment = ours.map(|deployment| deployment.id.clone());
+    }
+}
+
+/// The task definition revision to run.
+async fn revision<S, R: TaskDefinitions, G, T, L: Leases>(
+    ports: Ports<'_, S, R, G, T, L>,
+    lease: &Lease,
+    version: &Version,
+    candidate: &EcsService,
+    serving: &EcsState,
+    state: &EcsState,
+) -> Result<String, Error> {
+    Ok(match version {
+        Version::Image(image) => {
+            guard::verify(ports.leases, lease).await?;
+            let container = candidate.container.as_ref().map(spillway_core::definition::EcsName::as_str);
+            ports.revisions.with_image(lease.release(), &serving.task_definition, container, image).await?
+        }
+        Version::TaskDefinition(revision) => ports.revisions.resolve(revision).await?,
+        // Deployed by someone else: whatever the service runs.
+        Version::LaunchTemplateVersion(_) | Version::Opaque(_) => state.task_definition.clone(),
+    })
+}
+
+async fn auto_scaling<S, R, G: AutoScalingGroups, T, L: Leases>(
+    ports: Ports<'_, S, R, G, T, L>,
+    lease: &Lease,
+    version: &Version,
+    stable: &AutoScalingGroup,
+    candidate: &AutoScalingGroup,
+) -> Result<Capacity, Error> {
+    let serving: GroupState = ports.groups.describe(&stable.name).await?;
+    let state = ports.groups.describe(&candidate.name).await?;
+    let wanted = match version {
+        Version::LaunchTemplateVersion(version) => Some(version.as_str()),
+        _ => None,
+    };
+    Ok(match compute::group_step(&state, &serving, wanted) {
+        GroupStep::Update { version, min, max, desired } => {
+            guard::verify(ports.leases, lease).await?;
+            ports.groups.update(&candidate.name, version.as_deref(), min, max, desired).await?;
+            Capacity::Missing(format!("asked for {desired} instances"))
+        }
+        GroupStep::Wait(reason) => Capacity::Missing(reason),
+        GroupStep::Complete => Capacity::Complete(Some(state.desired)),
+    })
+}

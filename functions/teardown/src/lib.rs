@@ -1,0 +1,178 @@
+//! Retires a slot: scales it to zero, but only when no route gives it weight and no traffic was measured on it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use spillway_aws::error::{ApiError, Named};
+use spillway_aws::guard::{self, LeaseError};
+use spillway_aws::ports::{AutoScalingGroups, EcsServices, Leases, Metrics, Routes};
+use spillway_core::definition::Compute;
+use spillway_core::lease::Lease;
+use spillway_core::metrics::{self, Metric, Window};
+use spillway_core::plan::{Plan, Side};
+use spillway_core::route;
+use spillway_core::slot::Slot;
+use thiserror::Error;
+
+/// The longest wait between two attempts, in seconds.
+const LONGEST_WAIT: u32 = 3600;
+
+/// What to retire.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Event {
+    /// The lease that the change is made under.
+    pub lease: Lease,
+    /// The plan of the release that left the slot without traffic.
+    pub plan: Plan,
+    /// The slot.
+    pub slot: Slot,
+    /// How often it was tried before.
+    pub attempt: u32,
+}
+
+/// Whether the slot is retired.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Output {
+    /// Whether it is.
+    pub done: bool,
+    /// Why not, or what was done.
+    pub reason: String,
+    /// Seconds to wait before the next attempt.
+    pub wait_seconds: u32,
+    /// How often it has been tried now.
+    pub attempt: u32,
+}
+
+/// Why the attempt failed.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The lease is lost or cannot be read.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+    /// A call to AWS failed.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+impl Named for Error {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Lease(error) => error.name(),
+            Self::Api(error) => error.name(),
+        }
+    }
+}
+
+/// What teardown needs of the world.
+#[derive(Debug)]
+pub struct Ports<'a, S, G, R, M, L> {
+    /// ECS services.
+    pub services: &'a S,
+    /// Auto Scaling groups.
+    pub groups: &'a G,
+    /// The routes.
+    pub routes: &'a R,
+    /// Traffic.
+    pub metrics: &'a M,
+    /// The lease table.
+    pub leases: &'a L,
+}
+
+impl<S, G, R, M, L> Clone for Ports<'_, S, G, R, M, L> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S, G, R, M, L> Copy for Ports<'_, S, G, R, M, L> {}
+
+/// Retires the slot, or says why not yet.
+///
+/// # Errors
+/// [`Error`]; then nothing, or the scaling alone, has happened.
+pub async fn handle<S, G, R, M, L>(
+    ports: Ports<'_, S, G, R, M, L>,
+    clock: impl Fn() -> Timestamp,
+    event: Event,
+) -> Result<Output, Error>
+where
+    S: EcsServices,
+    G: AutoScalingGroups,
+    R: Routes,
+    M: Metrics,
+    L: Leases,
+{
+    let Event { lease, plan, slot, attempt } = event;
+    guard::verify(ports.leases, &lease).await?;
+    let side = plan.side(slot);
+    let quiet = plan.retirement.quiet_seconds;
+    let wait_seconds = quiet.saturating_mul(1 << attempt.min(10)).min(LONGEST_WAIT).max(quiet.min(LONGEST_WAIT));
+    let answer = |done, reason: String| {
+        tracing::info!(done, reason, "retirement");
+        Output { done, reason, wait_seconds, attempt: attempt.saturating_add(1) }
+    };
+
+    if let Some(reason) = carries_weight(ports.routes, &plan, side).await? {
+        return Ok(answer(false, reason));
+    }
+    if let Some(reason) = carries_traffic(ports.metrics, &plan, side, clock()).await? {
+        return Ok(answer(false, reason));
+    }
+    guard::verify(ports.leases, &lease).await?;
+    let reason = match &side.compute {
+        Compute::EcsService(service) => {
+            if ports.services.describe(service).await?.desired > 0 {
+                ports.services.update(service, None, 0).await?;
+            }
+            format!("ECS service {} is scaled to zero", service.service)
+        }
+        Compute::AutoScalingGroup(group) => {
+            let state = ports.groups.describe(&group.name).await?;
+            if state.desired > 0 || state.min > 0 {
+                ports.groups.update(&group.name, None, 0, state.max, 0).await?;
+            }
+            format!("Auto Scaling group {} is scaled to zero", group.name)
+        }
+        Compute::External => format!("slot {slot} is quiet; others scale it"),
+    };
+    Ok(answer(true, reason))
+}
+
+/// Why the slot still counts as serving: a route gives it weight.
+async fn carries_weight(routes: &impl Routes, plan: &Plan, side: &Side) -> Result<Option<String>, ApiError> {
+    for planned in &plan.routes {
+        let actions = match routes.read(&planned.arn).await {
+            Ok(actions) => actions,
+            // A route that is gone sends nothing anywhere.
+            Err(error) if matches!(error.code.as_str(), "RuleNotFound" | "ListenerNotFound") => continue,
+            Err(error) => return Err(error),
+        };
+        // All forward actions: someone may have added one.
+        for group in &side.groups {
+            let weight = route::forwards(&actions).filter_map(|forward| forward.weight(&group.arn)).max();
+            if let Some(weight) = weight.filter(|weight| *weight > 0) {
+                return Ok(Some(format!("slot {} has weight {weight} in route {}", side.slot, planned.arn)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Why the slot still counts as serving: requests were measured. Weight 0 is no proof of that: sticky clients
+/// stay, and a route takes a while to be the one that was written.
+async fn carries_traffic(
+    source: &impl Metrics,
+    plan: &Plan,
+    side: &Side,
+    now: Timestamp,
+) -> Result<Option<String>, ApiError> {
+    let (health, quiet) = (&plan.health, plan.retirement.quiet_seconds);
+    // Up to now, and not only up to the lag: a request that is known already counts already.
+    let from = metrics::earlier(now, quiet.saturating_add(health.metric_lag_seconds));
+    let window = Window::complete(from, now, 0, health.period_seconds);
+    let queries = metrics::queries(side, &[Metric::RequestCount]);
+    let series = source.sums(window, &queries).await?;
+    let requests: f64 = metrics::traffic(&queries, &series).values().map(|traffic| traffic.requests).sum();
+    Ok((requests > 0.0).then(|| {
+        format!("slot {} had {requests} requests in the last {} s", side.slot, quiet + health.metric_lag_seconds)
+    }))
+}

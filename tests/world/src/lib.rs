@@ -1,0 +1,250 @@
+//! An in-memory world behind the ports: routes, targets, metrics, leases and compute that tests set up, look
+//! at, and let fail.
+
+mod faults;
+mod setting;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use spillway_aws::error::ApiError;
+use spillway_aws::ports::{AutoScalingGroups, EcsServices, Leases, Metrics, Routes, Targets, TaskDefinitions};
+use spillway_core::arn::{RouteArn, TargetGroupArn};
+use spillway_core::compute::{EcsDeployment, EcsState, GroupState, Rollout};
+use spillway_core::definition::{AutoScalingGroupName, EcsService, ServiceName};
+use spillway_core::lease::LeaseRecord;
+use spillway_core::metrics::{Metric, Query, Series, Window};
+use spillway_core::route::Action;
+use spillway_core::targets::TargetState;
+use spillway_core::version::{Image, TaskDefinition};
+
+pub use faults::{Fault, rejected, throttled};
+pub use setting::{definition, forwarding, group, lease, route, weights};
+
+/// Everything there is.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Routes and their actions.
+    pub routes: BTreeMap<String, Vec<Action>>,
+    /// Targets by group.
+    pub targets: BTreeMap<String, Vec<TargetState>>,
+    /// Sums by group and metric name.
+    pub metrics: BTreeMap<(String, &'static str), Series>,
+    /// Leases by service.
+    pub leases: BTreeMap<String, LeaseRecord>,
+    /// ECS services by name.
+    pub services: BTreeMap<String, EcsState>,
+    /// Revisions registered, by release: ARN and image.
+    pub revisions: BTreeMap<String, (String, String)>,
+    /// Auto Scaling groups by name.
+    pub groups: BTreeMap<String, GroupState>,
+    /// Every change, in order, as text.
+    pub changes: Vec<String>,
+    faults: Vec<Fault>,
+}
+
+/// The world.
+#[derive(Debug, Default)]
+pub struct World(Mutex<State>);
+
+impl World {
+    /// An empty world.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Looks at everything, or changes it.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Plans a fault: the first call that it matches runs into it.
+    pub fn plan_fault(&self, fault: Fault) {
+        self.state().faults.push(fault);
+    }
+
+    /// Runs a call: its planned fault first or after the effect, as the fault says.
+    fn call<T>(
+        &self,
+        operation: &'static str,
+        subject: &str,
+        effect: impl FnOnce(&mut State) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let mut state = self.state();
+        let fault =
+            state.faults.iter().position(|fault| fault.matches(operation, subject)).map(|at| state.faults.remove(at));
+        match fault {
+            Some(fault) if !fault.after_effect => Err(fault.error),
+            Some(fault) => {
+                effect(&mut state)?;
+                Err(fault.error)
+            }
+            None => effect(&mut state),
+        }
+    }
+}
+
+impl Routes for World {
+    async fn read(&self, route: &RouteArn) -> Result<Vec<Action>, ApiError> {
+        self.call("DescribeRules", route.as_str(), |state| {
+            state
+                .routes
+                .get(route.as_str())
+                .cloned()
+                .ok_or_else(|| rejected("DescribeRules", route.as_str(), "RuleNotFound"))
+        })
+    }
+
+    async fn write(&self, route: &RouteArn, actions: &[Action]) -> Result<(), ApiError> {
+        self.call("ModifyRule", route.as_str(), |state| {
+            let Some(live) = state.routes.get_mut(route.as_str()) else {
+                return Err(rejected("ModifyRule", route.as_str(), "RuleNotFound"));
+            };
+            *live = actions.to_vec();
+            state.changes.push(format!("ModifyRule {route}"));
+            Ok(())
+        })
+    }
+}
+
+impl Targets for World {
+    async fn states(&self, group: &TargetGroupArn) -> Result<Vec<TargetState>, ApiError> {
+        self.call("DescribeTargetHealth", group.as_str(), |state| {
+            Ok(state.targets.get(group.as_str()).cloned().unwrap_or_default())
+        })
+    }
+}
+
+impl Metrics for World {
+    async fn sums(&self, window: Window, queries: &[Query]) -> Result<Vec<Series>, ApiError> {
+        self.call("GetMetricData", "", |state| {
+            let series = |query: &Query| {
+                let all = state.metrics.get(&(query.group.arn.as_str().to_owned(), query.metric.name()));
+                all.map(|all| all.range(window.start..window.end).map(|(at, sum)| (*at, *sum)).collect())
+                    .unwrap_or_default()
+            };
+            Ok(queries.iter().map(series).collect())
+        })
+    }
+}
+
+impl Leases for World {
+    async fn read(&self, service: &ServiceName) -> Result<Option<LeaseRecord>, ApiError> {
+        self.call("GetItem", service.as_str(), |state| Ok(state.leases.get(service.as_str()).cloned()))
+    }
+}
+
+impl EcsServices for World {
+    async fn describe(&self, service: &EcsService) -> Result<EcsState, ApiError> {
+        self.call("DescribeServices", service.service.as_str(), |state| {
+            let found = state.services.get(service.service.as_str()).cloned();
+            found.ok_or_else(|| rejected("DescribeServices", service.service.as_str(), "ServiceNotFoundException"))
+        })
+    }
+
+    async fn update(
+        &self,
+        service: &EcsService,
+        task_definition: Option<&str>,
+        desired: u32,
+    ) -> Result<EcsState, ApiError> {
+        let name = service.service.as_str();
+        self.call("UpdateService", name, |state| {
+            let count = state.changes.len();
+            let Some(live) = state.services.get_mut(name) else {
+                return Err(rejected("UpdateService", name, "ServiceNotFoundException"));
+            };
+            live.desired = desired;
+            if let Some(task_definition) = task_definition {
+                task_definition.clone_into(&mut live.task_definition);
+                for deployment in &mut live.deployments {
+                    deployment.primary = false;
+                }
+                live.deployments.push(EcsDeployment {
+                    id: format!("deployment-{count}"),
+                    primary: true,
+                    task_definition: task_definition.into(),
+                    rollout: Some(Rollout::InProgress),
+                    reason: String::new(),
+                });
+            }
+            let after = live.clone();
+            state.changes.push(format!("UpdateService {name} {} {desired}", task_definition.unwrap_or("-")));
+            Ok(after)
+        })
+    }
+}
+
+impl World {
+    /// Lets an ECS service finish what was asked of it.
+    pub fn settle(&self, service: &str) {
+        if let Some(service) = self.state().services.get_mut(service) {
+            service.running = service.desired;
+            service.pending = 0;
+            service.deployments.retain(|deployment| deployment.primary);
+            for deployment in &mut service.deployments {
+                deployment.rollout = Some(Rollout::Completed);
+            }
+        }
+    }
+
+    /// Records the requests and errors of a group's targets in one period.
+    pub fn record(&self, group: &TargetGroupArn, at: jiff::Timestamp, requests: u32, errors: u32) {
+        let mut state = self.state();
+        for (metric, sum) in
+            [(Metric::RequestCount, requests), (Metric::Target2xx, requests - errors), (Metric::Target5xx, errors)]
+        {
+            if sum > 0 {
+                let series = state.metrics.entry((group.as_str().to_owned(), metric.name())).or_default();
+                *series.entry(at).or_default() += f64::from(sum);
+            }
+        }
+    }
+}
+
+impl TaskDefinitions for World {
+    async fn resolve(&self, revision: &TaskDefinition) -> Result<String, ApiError> {
+        self.call("DescribeTaskDefinition", revision.as_str(), |_| Ok(revision.as_str().to_owned()))
+    }
+
+    async fn with_image(&self, release: &str, from: &str, _: Option<&str>, image: &Image) -> Result<String, ApiError> {
+        self.call("RegisterTaskDefinition", release, |state| {
+            if let Some((arn, _)) = state.revisions.get(release) {
+                return Ok(arn.clone());
+            }
+            let arn = format!("{from}+{}", state.revisions.len() + 1);
+            state.revisions.insert(release.into(), (arn.clone(), image.to_string()));
+            state.changes.push(format!("RegisterTaskDefinition {arn}"));
+            Ok(arn)
+        })
+    }
+}
+
+impl AutoScalingGroups for World {
+    async fn describe(&self, group: &AutoScalingGroupName) -> Result<GroupState, ApiError> {
+        self.call("DescribeAutoScalingGroups", group.as_str(), |state| {
+            let found = state.groups.get(group.as_str()).cloned();
+            found.ok_or_else(|| rejected("DescribeAutoScalingGroups", group.as_str(), "AutoScalingGroupNotFound"))
+        })
+    }
+
+    async fn update(
+        &self,
+        group: &AutoScalingGroupName,
+        version: Option<&str>,
+        min: u32,
+        max: u32,
+        desired: u32,
+    ) -> Result<(), ApiError> {
+        self.call("UpdateAutoScalingGroup", group.as_str(), |state| {
+            let Some(live) = state.groups.get_mut(group.as_str()) else {
+                return Err(rejected("UpdateAutoScalingGroup", group.as_str(), "ValidationError"));
+            };
+            (live.min, live.max, live.desired) = (min, max, desired);
+            live.version = version.map(Into::into).or(live.version.take());
+            state.changes.push(format!("UpdateAutoScalingGroup {group} {min} {max} {desired}"));
+            Ok(())
+        })
+    }
+}
