@@ -19,7 +19,7 @@ use spillway_core::targets::TargetState;
 use spillway_core::version::{Image, TaskDefinition};
 
 pub use faults::{Fault, rejected, throttled};
-pub use setting::{definition, forwarding, group, lease, route, weights};
+pub use setting::{definition, forwarding, group, lease, plan, route, weights};
 
 /// Everything there is.
 #[derive(Clone, Debug, Default)]

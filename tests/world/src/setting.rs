@@ -3,9 +3,12 @@
 use serde_json::{Value, json};
 use spillway_core::arn::{RouteArn, TargetGroupArn};
 use spillway_core::compute::{EcsDeployment, EcsState, Rollout};
+use spillway_core::definition::ServiceDefinition;
 use spillway_core::lease::{Lease, LeaseRecord};
+use spillway_core::plan::{self, LiveRoute, Overrides, Plan};
 use spillway_core::route::{self, Action, ActionKind, Forward, WeightedGroup};
-use spillway_core::targets::TargetState;
+use spillway_core::targets::{TargetCounts, TargetState};
+use spillway_core::version::Version;
 
 use crate::World;
 
@@ -99,4 +102,22 @@ impl World {
         }
         world
     }
+}
+
+/// The plan of [`definition`] in the world of [`World::of_shop`], for an opaque version.
+///
+/// # Panics
+/// If planning refuses, which it does not.
+#[must_use]
+pub fn plan(version: &Value) -> Plan {
+    let definition = ServiceDefinition::from_json(&definition().to_string()).expect("valid");
+    let live: Vec<LiveRoute> = definition
+        .routes
+        .iter()
+        .map(|arn| LiveRoute { arn: arn.clone(), actions: forwarding(&[("blue", 1)]) })
+        .collect();
+    let roles = plan::roles(&definition, &live, &Overrides::default()).expect("blue has the traffic");
+    let version: Version = serde_json::from_value(version.clone()).expect("a version");
+    let healthy = TargetCounts { healthy: 2, registered: 2, unused: 0 };
+    Plan::new(definition, version, Overrides::default(), roles, &[healthy]).expect("nothing speaks against it")
 }

@@ -112,13 +112,14 @@ fn forward_from_api(action: &api::Action) -> Read<Forward> {
         return unreadable("a forward names no target group");
     }
     let stickiness = config.and_then(|config| config.target_group_stickiness_config.as_ref());
-    Ok(Forward {
-        groups,
-        stickiness: stickiness.map(|stickiness| Stickiness {
-            enabled: stickiness.enabled.unwrap_or_default(),
-            duration_seconds: stickiness.duration_seconds,
-        }),
-    })
+    let stickiness = stickiness.map(|stickiness| Stickiness {
+        enabled: stickiness.enabled.unwrap_or_default(),
+        duration_seconds: stickiness.duration_seconds,
+    });
+    // Where no stickiness was written, the answer says that it is off. The two mean the same, and must read
+    // the same, or the write would look like a stranger's edit.
+    let stickiness = stickiness.filter(|stickiness| stickiness.enabled || stickiness.duration_seconds.is_some());
+    Ok(Forward { groups, stickiness })
 }
 
 fn target_group(arn: &str) -> Read<TargetGroupArn> {

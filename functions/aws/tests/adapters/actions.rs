@@ -26,8 +26,10 @@ fn group() -> impl Strategy<Value = WeightedGroup> {
 }
 
 fn forward() -> impl Strategy<Value = ActionKind> {
+    // Off and without a duration is read as none: see below.
     let stickiness = (any::<bool>(), of(1..=604_800_i32))
-        .prop_map(|(enabled, duration_seconds)| Stickiness { enabled, duration_seconds });
+        .prop_map(|(enabled, duration_seconds)| Stickiness { enabled, duration_seconds })
+        .prop_filter("says something", |stickiness| stickiness.enabled || stickiness.duration_seconds.is_some());
     (vec(group(), 1..=5), of(stickiness))
         .prop_map(|(groups, stickiness)| ActionKind::Forward(Forward { groups, stickiness }))
 }
@@ -126,6 +128,16 @@ fn the_short_form_of_a_forward_is_one_group_of_weight_one() {
     for form in [short_forward(&arn), long, both] {
         assert_eq!(from_api(&[form.order(3).build()]), Ok(expected.clone()));
     }
+}
+
+#[test]
+fn stickiness_that_is_off_reads_like_none() {
+    let arn = format!("{ARN}/a/0123");
+    let off = api::TargetGroupStickinessConfig::builder().enabled(false).build();
+    let mut config = forward_config(&arn);
+    config.target_group_stickiness_config = Some(off);
+    let explicit = short_forward(&arn).forward_config(config).build();
+    assert_eq!(from_api(&[explicit]), from_api(&[short_forward(&arn).build()]));
 }
 
 #[test]

@@ -1,14 +1,10 @@
 //! Tests of the domain through its public face.
 
-/// Deciding at a check.
-mod decision;
 /// Reading definitions.
 mod definition;
 /// The judge against its reference.
 mod judge;
 /// What the crate must not depend on.
 mod layering;
-/// Planning.
-mod plan;
 /// Editing routes.
 mod route;

@@ -1,0 +1,268 @@
+//! The handler in an in-memory world.
+
+use evaluate_health::{Event, handle};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use spillway_aws::error::Named;
+use spillway_core::decision::{Check, Command, Decision, Next};
+use spillway_core::plan::Plan;
+use spillway_core::progress::Progress;
+use spillway_core::targets::TargetState;
+use spillway_core::weight::Percent;
+use spillway_world::{Fault, World, group, lease, plan, throttled};
+
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + 60 * minute).unwrap()
+}
+
+fn world() -> World {
+    let world = World::of_shop();
+    world.state().targets.insert(group("green").as_str().into(), vec![TargetState::Healthy; 2]);
+    world
+}
+
+/// A minute of traffic: requests and errors of the candidate and of the stable slot.
+fn minute(world: &World, minute: i64, candidate: (u32, u32), stable: (u32, u32)) {
+    world.record(&group("green"), at(minute), candidate.0, candidate.1);
+    world.record(&group("blue"), at(minute), stable.0, stable.1);
+}
+
+/// Exposed at minute 0, at step 0 (5 %) since then.
+fn progress() -> Progress {
+    Progress {
+        position: 0,
+        weight: Percent::whole(5),
+        shifted_at: Some(at(0)),
+        exposed_at: Some(at(0)),
+        held_since: None,
+    }
+}
+
+async fn look(world: &World, plan: Plan, progress: Progress, now: Timestamp) -> Check {
+    let event = Event { lease: lease(), plan, progress, command: Command::None };
+    handle(world, world, || now, event).await.unwrap()
+}
+
+fn the_plan() -> Plan {
+    plan(&json!({"opaque": "2"}))
+}
+
+#[tokio::test]
+async fn an_equal_candidate_advances_after_its_minimum_time_and_proof() {
+    let world = world();
+    for m in 0..10 {
+        minute(&world, m, (1500, 1), (28_500, 28));
+    }
+    let early = look(&world, the_plan(), progress(), at(4)).await;
+    assert_eq!((early.decision, early.next), (Decision::Continue, Next::Bake));
+    let later = look(&world, the_plan(), progress(), at(10)).await;
+    assert_eq!(
+        (later.decision, later.next, later.progress.position),
+        (Decision::Advance, Next::Shift, 1),
+        "{}",
+        later.reason
+    );
+    assert!(later.evidence.e_healthy >= 20.0);
+    // Asked again, it says the same: nothing is carried.
+    assert_eq!(look(&world, the_plan(), progress(), at(10)).await, later);
+}
+
+#[tokio::test]
+async fn a_worse_candidate_is_rolled_back_with_its_numbers() {
+    let world = world();
+    for m in 0..6 {
+        minute(&world, m, (1500, 30), (28_500, 28));
+    }
+    let check = look(&world, the_plan(), progress(), at(8)).await;
+    assert_eq!((check.decision, check.next), (Decision::RollBack, Next::RollBack));
+    assert!(check.evidence.e_unhealthy >= 100.0);
+    assert!(
+        check.reason.starts_with("rolled back from 5 %: errors: candidate 2.00 % of 9 000, stable 0.098 % of 171 000"),
+        "{}",
+        check.reason
+    );
+}
+
+#[tokio::test]
+async fn a_period_is_used_only_once_it_is_old_enough() {
+    let world = world();
+    minute(&world, 0, (1500, 1500), (28_500, 0));
+    assert_eq!(look(&world, the_plan(), progress(), at(2)).await.decision, Decision::Continue);
+    let check = look(&world, the_plan(), progress(), at(3)).await;
+    assert_eq!(check.decision, Decision::RollBack);
+    assert!(check.evidence.hard_failure && check.reason.contains("hard failure"), "{}", check.reason);
+}
+
+#[tokio::test]
+async fn a_shared_outage_rolls_nothing_back() {
+    let world = world();
+    for m in 0..4 {
+        minute(&world, m, (1500, 750), (28_500, 14_250));
+    }
+    assert_ne!(look(&world, the_plan(), progress(), at(6)).await.decision, Decision::RollBack);
+}
+
+#[tokio::test]
+async fn a_candidate_without_healthy_hosts_is_rolled_back() {
+    let world = world();
+    world.state().targets.insert(group("green").as_str().into(), vec![TargetState::Unhealthy]);
+    let check = look(&world, the_plan(), progress(), at(1)).await;
+    assert_eq!(check.decision, Decision::RollBack);
+    assert!(check.reason.contains("0 of 1 targets healthy in green"), "{}", check.reason);
+}
+
+#[tokio::test]
+async fn not_knowing_holds_and_in_the_end_rolls_back() {
+    let world = world();
+    world.plan_fault(Fault::before("GetMetricData", "", throttled("GetMetricData")));
+    let held = look(&world, the_plan(), progress(), at(5)).await;
+    assert_eq!((held.decision, held.next), (Decision::Hold, Next::Bake));
+    assert_eq!(held.progress.held_since, Some(at(5)));
+    assert!(held.reason.contains("Rate exceeded"), "{}", held.reason);
+
+    world.plan_fault(Fault::before("GetMetricData", "", throttled("GetMetricData")));
+    let ended = look(&world, the_plan(), held.progress.clone(), at(25)).await;
+    assert_eq!(ended.decision, Decision::RollBack, "{}", ended.reason);
+
+    // The metrics are back before that: the hold is over.
+    for m in 0..5 {
+        minute(&world, m, (1500, 1), (28_500, 28));
+    }
+    let over = look(&world, the_plan(), held.progress, at(7)).await;
+    assert_eq!(over.progress.held_since, None);
+}
+
+#[tokio::test]
+async fn no_traffic_at_all_never_advances() {
+    let check = look(&world(), the_plan(), progress(), at(15)).await;
+    assert_eq!(check.decision, Decision::Hold);
+    assert!(check.reason.contains("no measured requests"), "{}", check.reason);
+    let held = Progress { held_since: Some(at(15)), ..progress() };
+    assert_eq!(look(&world(), the_plan(), held, at(35)).await.decision, Decision::RollBack);
+}
+
+#[tokio::test]
+async fn too_little_traffic_for_proof_is_decided_by_policy_at_the_end_of_the_step() {
+    for (policy, decision) in
+        [("advance", Decision::Advance), ("pause", Decision::Hold), ("rollback", Decision::RollBack)]
+    {
+        let world = world();
+        for m in 0..15 {
+            minute(&world, m, (1, 0), (20, 0));
+        }
+        let mut plan = the_plan();
+        plan.health.on_inconclusive = serde_json::from_value(json!(policy)).unwrap();
+        assert_eq!(look(&world, plan.clone(), progress(), at(14)).await.decision, Decision::Continue);
+        let check = look(&world, plan, progress(), at(15)).await;
+        assert_eq!(check.decision, decision, "{policy}: {}", check.reason);
+    }
+}
+
+#[tokio::test]
+async fn suspicion_above_half_goes_back_to_half() {
+    let world = world();
+    let progress = Progress { position: 2, weight: Percent::whole(95), shifted_at: Some(at(0)), ..progress() };
+    // A few errors more than expected: enough to be suspicious, too few for proof.
+    for m in 0..4 {
+        minute(&world, m, (2850, 9), (150, 0));
+    }
+    let mut errors = 9;
+    let check = loop {
+        let check = look(&world, the_plan(), progress.clone(), at(6)).await;
+        if check.decision != Decision::Continue || errors > 200 {
+            break check;
+        }
+        errors += 1;
+        world.record(&group("green"), at(3), 1, 1);
+        world.record(&group("blue"), at(3), 20, 0);
+    };
+    assert_eq!((check.decision, check.next), (Decision::Hold, Next::Shift), "{}", check.reason);
+    assert_eq!(check.progress.position, 1);
+    assert_eq!(check.progress.held_since, Some(at(6)));
+}
+
+#[tokio::test]
+async fn requests_without_answers_are_a_reason_to_wait() {
+    let world = world();
+    for m in 0..6 {
+        minute(&world, m, (20, 0), (28_500, 0));
+        let key = (group("green").as_str().to_owned(), "RequestCount");
+        world.state().metrics.get_mut(&key).unwrap().insert(at(m), 1500.0);
+    }
+    let check = look(&world, the_plan(), progress(), at(8)).await;
+    assert_eq!(check.decision, Decision::Hold);
+    assert!(check.reason.contains("have none yet"), "{}", check.reason);
+}
+
+#[tokio::test]
+async fn without_stable_traffic_the_measured_minimum_time_advances_and_an_absolute_limit_stops() {
+    let mut plan = the_plan();
+    plan.steps = vec![
+        serde_json::from_value(json!({"weight": 100, "minimum_time_seconds": 300, "max_step_seconds": 900})).unwrap(),
+    ];
+    let progress = Progress { weight: Percent::ALL, ..progress() };
+    let world = world();
+    for m in -30..0 {
+        world.record(&group("blue"), at(m), 3000, 3);
+    }
+    for m in 0..10 {
+        minute(&world, m, (3000, 3), (0, 0));
+    }
+    assert_eq!(
+        look(&world, plan.clone(), progress.clone(), at(6)).await.decision,
+        Decision::Continue,
+        "5 minutes, but not yet measured"
+    );
+    let check = look(&world, plan.clone(), progress.clone(), at(7)).await;
+    assert_eq!((check.decision, check.next), (Decision::Advance, Next::Shift), "{}", check.reason);
+    let promotion =
+        look(&world, plan.clone(), Progress { position: 1, shifted_at: Some(at(7)), ..progress.clone() }, at(10)).await;
+    assert_eq!((promotion.decision, promotion.next), (Decision::Advance, Next::Promoted), "{}", promotion.reason);
+
+    // A tenth fails, the hour before did not: too little for the hard rule, too much for the limit.
+    for m in 0..10 {
+        world.record(&group("green"), at(m), 300, 300);
+    }
+    assert_ne!(look(&world, plan.clone(), progress.clone(), at(7)).await.decision, Decision::RollBack);
+    plan.health.max_error_rate = Some(Percent::whole(5));
+    let check = look(&world, plan, progress, at(7)).await;
+    assert_eq!(check.decision, Decision::RollBack);
+    assert!(check.reason.contains("error limit"), "{}", check.reason);
+}
+
+#[tokio::test]
+async fn commands_are_honoured() {
+    let world = world();
+    for m in 0..10 {
+        minute(&world, m, (1500, 1), (28_500, 28));
+    }
+    for (command, decision, position) in [
+        (Command::Abort, Decision::RollBack, 0),
+        (Command::Pause, Decision::Hold, 0),
+        (Command::Promote, Decision::Advance, 3),
+        (Command::Unknown, Decision::Advance, 1),
+    ] {
+        let event = Event { lease: lease(), plan: the_plan(), progress: progress(), command };
+        let check = handle(&world, &world, || at(10), event).await.unwrap();
+        assert_eq!((check.decision, check.progress.position), (decision, position), "{command:?}: {}", check.reason);
+    }
+    let unknown: Command = serde_json::from_value(json!("dance")).unwrap();
+    assert_eq!(unknown, Command::Unknown);
+}
+
+#[tokio::test]
+async fn a_release_ends_even_if_it_goes_back_and_forth() {
+    let world = world();
+    let mut long_ago = progress();
+    long_ago.exposed_at = Some(at(0).checked_sub(SignedDuration::from_hours(24)).unwrap());
+    let check = look(&world, the_plan(), long_ago, at(1)).await;
+    assert_eq!(check.decision, Decision::RollBack);
+    assert!(check.reason.contains("planned for at most"), "{}", check.reason);
+}
+
+#[tokio::test]
+async fn a_check_before_the_first_shift_is_a_mistake() {
+    let event = Event { lease: lease(), plan: the_plan(), progress: Progress::default(), command: Command::None };
+    let error = handle(&world(), &world(), || at(0), event).await.unwrap_err();
+    assert_eq!(error.name(), "InvalidInput");
+}

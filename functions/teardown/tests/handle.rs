@@ -1,0 +1,96 @@
+//! The handler in an in-memory world.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use spillway_aws::error::Named;
+use spillway_core::definition::Compute;
+use spillway_core::slot::Slot;
+use spillway_world::{World, forwarding, group, lease, plan, route};
+use teardown::{Error, Event, Output, Ports, handle};
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+fn ago(seconds: i64) -> Timestamp {
+    now().checked_sub(SignedDuration::from_secs(seconds)).unwrap()
+}
+
+/// Green was promoted; blue is to be retired.
+fn promoted() -> World {
+    let world = World::of_shop();
+    for number in [1, 2] {
+        world.state().routes.insert(route(number).as_str().into(), forwarding(&[("blue", 0), ("green", 100)]));
+    }
+    world
+}
+
+async fn retire(world: &World, slot: Slot, attempt: u32) -> Result<Output, Error> {
+    let ports = Ports { services: world, groups: world, routes: world, metrics: world, leases: world };
+    let plan = plan(&json!({"opaque": "2"}));
+    handle(ports, now, Event { lease: lease(), plan, slot, attempt }).await
+}
+
+#[tokio::test]
+async fn scales_a_quiet_slot_to_zero_once() {
+    let world = promoted();
+    world.record(&group("blue"), ago(3600), 100, 0);
+    let output = retire(&world, Slot::Blue, 0).await.unwrap();
+    assert!(output.done, "{}", output.reason);
+    assert_eq!(world.state().services["shop-blue"].desired, 0);
+    assert!(retire(&world, Slot::Blue, 1).await.unwrap().done);
+    assert_eq!(world.state().changes, ["UpdateService shop-blue - 0"]);
+}
+
+#[tokio::test]
+async fn refuses_while_any_route_gives_it_weight() {
+    let world = promoted();
+    world.state().routes.insert(route(2).as_str().into(), forwarding(&[("blue", 3), ("green", 100)]));
+    let output = retire(&world, Slot::Blue, 0).await.unwrap();
+    assert!(!output.done && output.reason.contains("slot blue has weight 3"), "{}", output.reason);
+    assert!(world.state().changes.is_empty());
+}
+
+#[tokio::test]
+async fn refuses_while_traffic_is_measured_whatever_the_weights_say() {
+    for seconds in [60, 300, 420] {
+        let world = promoted();
+        world.record(&group("blue"), ago(seconds), 1, 0);
+        let output = retire(&world, Slot::Blue, 2).await.unwrap();
+        assert!(!output.done && output.reason.contains("had 1 requests"), "{}", output.reason);
+        assert_eq!((output.attempt, output.wait_seconds), (3, 1200), "waits longer each time");
+        assert!(world.state().changes.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_route_that_is_gone_sends_nothing() {
+    let world = promoted();
+    world.state().routes.remove(route(1).as_str());
+    assert!(retire(&world, Slot::Blue, 0).await.unwrap().done);
+}
+
+#[tokio::test]
+async fn external_compute_is_left_alone() {
+    let world = promoted();
+    let ports = Ports { services: &world, groups: &world, routes: &world, metrics: &world, leases: &world };
+    let mut plan = plan(&json!({"opaque": "2"}));
+    plan.stable.compute = Compute::External;
+    let output = handle(ports, now, Event { lease: lease(), plan, slot: Slot::Blue, attempt: 0 }).await.unwrap();
+    assert!(output.done && world.state().changes.is_empty());
+}
+
+#[tokio::test]
+async fn a_newer_release_keeps_it_from_scaling() {
+    let world = promoted();
+    world.state().leases.get_mut("shop").unwrap().fence = 8;
+    assert_eq!(retire(&world, Slot::Blue, 0).await.unwrap_err().name(), "LeaseLost");
+    assert!(world.state().changes.is_empty());
+}
+
+#[tokio::test]
+async fn waits_never_longer_than_an_hour() {
+    let world = promoted();
+    world.record(&group("blue"), ago(60), 1, 0);
+    assert_eq!(retire(&world, Slot::Blue, 400).await.unwrap().wait_seconds, 3600);
+}
