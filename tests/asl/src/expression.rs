@@ -1,0 +1,112 @@
+//! The part of JSONata that the state machines allow themselves.
+//!
+//! An expression that fails in a Task sends it to its Catch; in any other state it ends the execution with
+//! no compensation. So the others may only follow paths and compare, and even a Task computes nothing but a
+//! time-out's end and a parameter's name. What to do next comes from the functions.
+
+/// What an expression may be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Expression {
+    /// `$plan.stable.slot`: a variable, or `$states`, and fields.
+    Path(Vec<String>),
+    /// `$ready = true`, `$next = 'bake'`, `$fence = $lease.fence`.
+    Equals(Box<Self>, Box<Self>),
+    /// `'bake'`, `true`.
+    Literal(String),
+    /// `$exists($states.context.Execution.RedriveTime)`: never fails.
+    Exists(Vec<String>),
+    /// `$string($failure)`: never fails on a value that is there.
+    Text(Vec<String>),
+    /// `'/spillway/services/' & $states.input.service`.
+    Joined(String, Vec<String>),
+    /// `$fromMillis($millis() + 45000)`: now and so many milliseconds.
+    FromNow(String),
+}
+
+impl Expression {
+    /// Reads what stands between `{%` and `%}`.
+    ///
+    /// # Errors
+    /// The text, when it is none of the above.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let refused = || Err(format!("not in the subset: {text}"));
+        if let Some((left, right)) = text.split_once(" = ") {
+            return Ok(Self::Equals(Box::new(Self::parse(left)?), Box::new(Self::parse(right)?)));
+        }
+        if let Some(millis) = text.strip_prefix("$fromMillis($millis() + ").and_then(|rest| rest.strip_suffix(')')) {
+            return Ok(Self::FromNow(millis.into()));
+        }
+        for (function, make) in [("$exists(", Self::Exists as fn(Vec<String>) -> Self), ("$string(", Self::Text)] {
+            if let Some(inner) = text.strip_prefix(function).and_then(|rest| rest.strip_suffix(')')) {
+                return path(inner).map_or_else(refused, |path| Ok(make(path)));
+            }
+        }
+        if let Some((literal, variable)) = text.split_once(" & ") {
+            return match (quoted(literal), path(variable)) {
+                (Some(literal), Some(path)) => Ok(Self::Joined(literal, path)),
+                _ => refused(),
+            };
+        }
+        if let Some(literal) = quoted(text) {
+            return Ok(Self::Literal(literal));
+        }
+        if ["true", "false"].contains(&text) {
+            return Ok(Self::Literal(text.into()));
+        }
+        path(text).map_or_else(refused, |path| Ok(Self::Path(path)))
+    }
+
+    /// Every path in it.
+    #[must_use]
+    pub fn paths(&self) -> Vec<&[String]> {
+        match self {
+            Self::Path(path) | Self::Exists(path) | Self::Text(path) | Self::Joined(_, path) => vec![path],
+            Self::Equals(left, right) => [left.paths(), right.paths()].concat(),
+            Self::Literal(_) | Self::FromNow(_) => Vec::new(),
+        }
+    }
+
+    /// Whether it only follows paths and compares, and so cannot fail where its variables are assigned.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Self::Path(_) | Self::Literal(_) | Self::Exists(_) | Self::Text(_) => true,
+            Self::Equals(left, right) => left.is_plain() && right.is_plain(),
+            Self::Joined(..) | Self::FromNow(_) => false,
+        }
+    }
+}
+
+fn quoted(text: &str) -> Option<String> {
+    let inner = text.trim().strip_prefix('\'')?.strip_suffix('\'')?;
+    (!inner.contains('\'')).then(|| inner.into())
+}
+
+fn path(text: &str) -> Option<Vec<String>> {
+    let parts: Vec<String> = text.trim().strip_prefix('$')?.split('.').map(Into::into).collect();
+    parts
+        .iter()
+        .all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+        .then_some(parts)
+}
+
+/// Every expression in a value, however deep. Strings without `{% %}` are literals.
+///
+/// # Errors
+/// The first text that is not in the subset.
+pub fn expressions(value: &serde_json::Value) -> Result<Vec<Expression>, String> {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => match text.strip_prefix("{%").and_then(|rest| rest.strip_suffix("%}")) {
+            Some(inner) => Ok(vec![Expression::parse(inner)?]),
+            None if text.contains("{%") => Err(format!("an expression inside of a text: {text}")),
+            None => Ok(Vec::new()),
+        },
+        Value::Array(items) => items.iter().map(expressions).collect::<Result<Vec<_>, _>>().map(|all| all.concat()),
+        Value::Object(fields) => {
+            fields.values().map(expressions).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
+        }
+        _ => Ok(Vec::new()),
+    }
+}
