@@ -93,7 +93,7 @@ fn every_error_name_exists_in_the_code() {
     for name in MACHINES {
         let machine = Machine::parse(&text(name)).unwrap();
         for (state, task) in machine.tasks() {
-            let names =
+            let waited_for =
                 task.retry.iter().flat_map(|r| &r.error_equals).chain(task.catch.iter().flat_map(|c| &c.error_equals));
             for error in waited_for.filter(|error| !error.contains('.')) {
                 checked += 1;
