@@ -8,7 +8,7 @@ use spillway_asl::lint::lint;
 use spillway_asl::machine::Machine;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
 fn text(name: &str) -> String {
