@@ -1,5 +1,6 @@
 //! The command line of Spillway.
 
+mod schema;
 mod validate;
 
 use std::process::ExitCode;
@@ -18,10 +19,13 @@ struct Arguments {
 enum Command {
     /// Check a service definition, offline, and list every problem.
     Validate(validate::Arguments),
+    /// Print the JSON Schema of a service definition, for editors.
+    Schema,
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Validate(arguments) => validate::run(&arguments),
+        Command::Schema => schema::run(),
     }
 }
