@@ -31,7 +31,7 @@ pub struct Action {
 pub enum ActionKind {
     /// Sends the request to one of some target groups.
     Forward(Forward),
-    /// Anything else. Kept as it is.
+    /// Asks an OpenID Connect provider.
     AuthenticateOidc(AuthenticateOidc),
     /// Asks an Amazon Cognito user pool.
     AuthenticateCognito(AuthenticateCognito),

@@ -187,7 +187,7 @@ impl Situation<'_> {
             _ => {}
         }
         if let Some(reason) = self.well_enough() {
-            return Verdict::new(Decision::Advance, format!("advanced from {}: {reason}", self.progress.weight));
+            return self.advance(&reason);
         }
         if self.seconds_since(self.progress.shifted_at) >= self.max_step_seconds() {
             return self.inconclusive();
@@ -271,6 +271,14 @@ impl Situation<'_> {
         verdict
     }
 
+    fn advance(&self, reason: &str) -> Verdict {
+        let done = if self.progress.position >= self.plan.steps.len() { "promoted" } else { "advanced" };
+        Verdict::new(
+            Decision::Advance,
+            format!("{done} {} {}: {reason}", if done == "promoted" { "at" } else { "from" }, self.progress.weight),
+        )
+    }
+
     fn waiting(&self, reason: &str) -> Verdict {
         Verdict::new(Decision::Hold, format!("held at {}: {reason}", self.progress.weight))
     }
@@ -318,13 +326,10 @@ impl Situation<'_> {
                 let measured = since.candidate.requests + since.stable.requests > 0.0;
                 // 1 is what no evidence at all amounts to.
                 if measured && evidence.e_unhealthy <= 1.0 + 1e-9 {
-                    Verdict::new(
-                        Decision::Advance,
-                        format!(
-                            "advanced from {}: no proof of health within the step, and nothing against it; {}",
-                            self.progress.weight, evidence.summary
-                        ),
-                    )
+                    self.advance(&format!(
+                        "no proof of health within the step, and nothing against it; {}",
+                        evidence.summary
+                    ))
                 } else if measured {
                     self.hold(&format!("no proof of health within the step, and some doubt; {}", evidence.summary))
                 } else {

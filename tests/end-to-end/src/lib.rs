@@ -1,0 +1,157 @@
+//! What the end-to-end scenarios share: how a service must look once a release is over.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use spillway_lab::{Dials, Execution, Lab, Outcome, Service, Slot, Status, Traffic, TrafficCounts, eventually};
+
+/// Requests per second in every scenario.
+pub const RATE: f64 = 150.0;
+/// The longest that a scenario waits for one release.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A lab, or the reason why there is none.
+///
+/// # Panics
+/// If it does not start.
+pub async fn lab() -> Lab {
+    match Lab::builder().start().await {
+        Ok(lab) => lab,
+        Err(error) => panic!("the lab does not start: {error}"),
+    }
+}
+
+/// A sound version.
+#[must_use]
+pub fn sound(service: &Service<'_>, name: &str) -> Value {
+    serde_json::json!({"image": service.publish_image(name, Dials::version(name))})
+}
+
+/// All traffic is on the slot: the load balancer's API says so for every route, and the users' requests are
+/// measured to go to that version, and nowhere else. The lease is free.
+///
+/// # Panics
+/// If not.
+pub async fn assert_all_on(service: &Service<'_>, traffic: &Traffic, slot: Slot, version: &str) {
+    for route in service.weights() {
+        let (on, off) = match slot {
+            Slot::Blue => (route.blue, route.green),
+            Slot::Green => (route.green, route.blue),
+        };
+        assert!(on > Some(0) && off.unwrap_or(0) == 0, "{route:?}");
+    }
+    let before = traffic.snapshot();
+    let enough = eventually(Duration::from_secs(10), || async {
+        let so_far = &traffic.snapshot() - &before;
+        if so_far.ok + so_far.failed >= 100 { Ok(so_far) } else { Err(format!("{} answers", so_far.ok)) }
+    })
+    .await;
+    let measured: TrafficCounts = enough.unwrap_or_else(|late| panic!("{late}"));
+    let served: Vec<&String> =
+        measured.by_version.iter().filter(|(_, counts)| counts.requests > 0).map(|(name, _)| name).collect();
+    assert_eq!(served, [version], "{measured:?}");
+    assert_free(service).await;
+}
+
+/// Nobody holds the lease.
+///
+/// # Panics
+/// If somebody does.
+pub async fn assert_free(service: &Service<'_>) {
+    let free = eventually(Duration::from_secs(10), || async {
+        match service.lease().await {
+            Ok(Some(lease)) if lease.get("owner").is_none() => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    if let Err(late) = free {
+        panic!("the lease is not free: {late}");
+    }
+}
+
+/// The slot is scaled down, and its processes are gone.
+///
+/// # Panics
+/// If it stays.
+pub async fn assert_retired(service: &Service<'_>, slot: Slot) {
+    let retired = eventually(Duration::from_secs(60), || async {
+        let tasks = service.tasks(slot).len();
+        if tasks == 0 { Ok(()) } else { Err(format!("{tasks} tasks of {slot}")) }
+    })
+    .await;
+    if let Err(late) = retired {
+        panic!("the slot is not retired: {late}");
+    }
+}
+
+/// Makes the service's releases short: few steps, and decided soon where there is too little traffic for proof.
+///
+/// # Panics
+/// If the definition cannot be put.
+pub async fn quick(service: &Service<'_>) -> Value {
+    let mut definition = service.definition();
+    definition["strategy"]["canary"]["steps"] = serde_json::json!([10, 50]);
+    definition["strategy"]["minimum_time_seconds"] = 2.into();
+    definition["strategy"]["max_step_seconds"] = 5.into();
+    put(service, &definition).await;
+    definition
+}
+
+/// Puts a definition.
+///
+/// # Panics
+/// If it cannot be put.
+pub async fn put(service: &Service<'_>, definition: &Value) {
+    if let Err(error) = service.put_definition(definition).await {
+        panic!("the definition cannot be put: {error}");
+    }
+}
+
+/// Waits until the execution has been in a state.
+///
+/// # Panics
+/// If it does not get there.
+pub async fn entered(execution: &Execution, state: &str) {
+    let there = eventually(PATIENCE, || async {
+        match execution.states().await {
+            Ok(states) if states.iter().any(|name| name == state) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    if let Err(late) = there {
+        panic!("{state} is not entered: {late}");
+    }
+}
+
+/// The execution failed with this error, by this last state.
+///
+/// # Panics
+/// If it ended otherwise.
+pub fn assert_failed(outcome: &Outcome, error: &str) {
+    let last = outcome.states().last().cloned().unwrap_or_default();
+    assert_eq!(
+        (outcome.status, outcome.error.as_deref(), last.as_str()),
+        (Status::Failed, Some(error), error),
+        "{:?}; states: {}",
+        outcome.cause,
+        outcome.states().join(", ")
+    );
+}
+
+/// The execution ended in this state, and well.
+///
+/// # Panics
+/// If it did not.
+pub fn assert_succeeded(outcome: &Outcome, state: &str) {
+    let last = outcome.states().last().cloned().unwrap_or_default();
+    assert_eq!(
+        (outcome.status, last.as_str()),
+        (Status::Succeeded, state),
+        "{:?} {:?}; states: {}",
+        outcome.error,
+        outcome.cause,
+        outcome.states().join(", ")
+    );
+}

@@ -1,0 +1,26 @@
+"""Runs ministack so that it, and every function process it starts, ends with the lab.
+
+Standard input is the read end of a pipe that only the lab holds open. When the lab drops its end, or dies of
+whatever, that pipe ends and the whole process group is killed: ministack starts the processes of functions
+without a session or group of their own.
+"""
+
+import os
+import runpy
+import signal
+import sys
+import threading
+
+
+def follow_the_lab() -> None:
+    while os.read(0, 4096):
+        pass
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+# The lab starts this as the leader of a group of its own; never kill anybody else's.
+if os.getpgrp() != os.getpid():
+    os.setpgrp()
+threading.Thread(target=follow_the_lab, name="follow-the-lab", daemon=True).start()
+sys.argv = ["ministack"]
+runpy.run_module("ministack", run_name="__main__")

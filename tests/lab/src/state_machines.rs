@@ -1,0 +1,182 @@
+//! The state machines that ship, filled in and created in the emulator, with the table and the topic they use.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::aws::{ACCOUNT, Aws, AwsError, REGION};
+use crate::functions::{FUNCTIONS, Functions};
+use crate::paths::workspace;
+
+/// The table of leases.
+pub const LEASE_TABLE: &str = "spillway-leases";
+/// What the names of the parameters begin with that hold service definitions.
+pub const PARAMETER_PREFIX: &str = "/spillway/services/";
+
+/// The machines, in the order in which they refer to each other.
+const MACHINES: [&str; 3] = ["retire", "release", "guard"];
+/// Machines that may be absent.
+const OPTIONAL: [&str; 1] = ["guard"];
+const TOPIC: &str = "spillway-pages";
+
+/// Why a state machine could not be created.
+#[derive(Debug, thiserror::Error)]
+pub enum StateMachineError {
+    /// A definition could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A placeholder that the lab does not know.
+    #[error("{machine}.asl.json has the unknown placeholder ${{{placeholder}}}; known: {known}")]
+    Placeholder {
+        /// The machine.
+        machine: String,
+        /// The name between the braces.
+        placeholder: String,
+        /// All that are known.
+        known: String,
+    },
+    /// The emulator refused.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+}
+
+/// The machines in the emulator.
+#[derive(Clone, Debug)]
+pub struct StateMachines {
+    aws: Aws,
+    arns: BTreeMap<String, String>,
+    pages: String,
+}
+
+impl StateMachines {
+    /// Creates table, topic and machines; `lease` is the length of a lease.
+    pub(crate) async fn create(
+        aws: &Aws,
+        functions: &Functions,
+        lease: std::time::Duration,
+    ) -> Result<Self, StateMachineError> {
+        create_table(aws).await?;
+        let (topic, pages) = create_topic(aws).await?;
+        let mut values: BTreeMap<String, String> =
+            FUNCTIONS.iter().map(|name| (format!("{}_arn", name.replace('-', "_")), functions.arn(name))).collect();
+        values.insert("lease_table".to_owned(), LEASE_TABLE.to_owned());
+        values.insert("lease_milliseconds".to_owned(), lease.as_millis().to_string());
+        values.insert("page_topic_arn".to_owned(), topic);
+        values.insert("parameter_prefix".to_owned(), PARAMETER_PREFIX.to_owned());
+        let mut arns = BTreeMap::new();
+        for machine in MACHINES {
+            let path = workspace().join("statemachine").join(format!("{machine}.asl.json"));
+            let text = match fs::read_to_string(&path) {
+                Ok(text) => text,
+                Err(error) if error.kind() == io::ErrorKind::NotFound && OPTIONAL.contains(&machine) => continue,
+                Err(source) => return Err(StateMachineError::Read { path, source }),
+            };
+            let body = json!({
+                "name": format!("spillway-{machine}"),
+                "definition": filled(machine, &text, &values)?,
+                "roleArn": format!("arn:aws:iam::{ACCOUNT}:role/spillway-{machine}"),
+                "type": "STANDARD",
+            });
+            let answer = aws.call_json("AWSStepFunctions.CreateStateMachine", &body).await?;
+            let arn = answer["stateMachineArn"].as_str().unwrap_or_default().to_owned();
+            values.insert(format!("{machine}_state_machine_arn"), arn.clone());
+            arns.insert(machine.to_owned(), arn);
+        }
+        Ok(Self { aws: aws.clone(), arns, pages })
+    }
+
+    /// The ARN of `release`, `retire` or `guard`; `None` if there is no such machine.
+    #[must_use]
+    pub fn arn(&self, machine: &str) -> Option<&str> {
+        self.arns.get(machine).map(String::as_str)
+    }
+
+    /// The messages published to the page topic since the last call, oldest first.
+    ///
+    /// # Errors
+    /// The emulator's.
+    pub async fn pages(&self) -> Result<Vec<Value>, AwsError> {
+        let mut pages = Vec::new();
+        loop {
+            let body = json!({"QueueUrl": self.pages, "MaxNumberOfMessages": 10});
+            let answer = self.aws.call_json("AmazonSQS.ReceiveMessage", &body).await?;
+            let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
+            if messages.is_empty() {
+                return Ok(pages);
+            }
+            for message in messages {
+                let body = json!({"QueueUrl": self.pages, "ReceiptHandle": message["ReceiptHandle"]});
+                self.aws.call_json("AmazonSQS.DeleteMessage", &body).await?;
+                let text = message["Body"].as_str().unwrap_or_default();
+                pages.push(serde_json::from_str(text).unwrap_or_else(|_| text.into()));
+            }
+        }
+    }
+}
+
+async fn create_table(aws: &Aws) -> Result<(), AwsError> {
+    let body = json!({
+        "TableName": LEASE_TABLE,
+        "AttributeDefinitions": [{"AttributeName": "service", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "service", "KeyType": "HASH"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    });
+    aws.call_json("DynamoDB_20120810.CreateTable", &body).await?;
+    Ok(())
+}
+
+/// The topic, and the URL of a queue that gets what is published there.
+async fn create_topic(aws: &Aws) -> Result<(String, String), AwsError> {
+    const SNS: &str = "2010-03-31";
+    let topic = aws.call_query("sns", SNS, "CreateTopic", &[("Name", TOPIC)]).await?;
+    let topic = topic.text_of("TopicArn").to_owned();
+    let queue = aws.call_json("AmazonSQS.CreateQueue", &json!({ "QueueName": TOPIC })).await?;
+    let url = queue["QueueUrl"].as_str().unwrap_or_default().to_owned();
+    let endpoint = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{TOPIC}");
+    let subscription =
+        [("TopicArn", topic.as_str()), ("Protocol", "sqs"), ("Endpoint", &endpoint), ("ReturnSubscriptionArn", "true")];
+    aws.call_query("sns", SNS, "Subscribe", &subscription).await?;
+    Ok((topic, url))
+}
+
+/// The definition with every `${name}` replaced.
+fn filled(machine: &str, text: &str, values: &BTreeMap<String, String>) -> Result<String, StateMachineError> {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, from)) = rest.split_once("${") {
+        let (name, after) = from.split_once('}').unwrap_or((from, ""));
+        let value = values.get(name).ok_or_else(|| StateMachineError::Placeholder {
+            machine: machine.to_owned(),
+            placeholder: name.to_owned(),
+            known: values.keys().cloned().collect::<Vec<_>>().join(", "),
+        })?;
+        filled.push_str(before);
+        filled.push_str(value);
+        rest = after;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_placeholder_is_filled_or_refused() {
+        let values = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b_arn".to_owned(), "arn:b".to_owned())]);
+        assert_eq!(filled("release", "x ${a} ${b_arn}${a}", &values).unwrap(), "x 1 arn:b1");
+        let error = filled("release", "x ${c} y", &values).unwrap_err().to_string();
+        assert_eq!(error, "release.asl.json has the unknown placeholder ${c}; known: a, b_arn");
+        assert!(filled("release", "x ${a", &values).is_ok());
+    }
+}
