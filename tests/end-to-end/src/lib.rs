@@ -8,7 +8,7 @@ use spillway_lab::{Dials, Execution, Lab, Outcome, Service, Slot, Status, Traffi
 /// Requests per second in every scenario.
 pub const RATE: f64 = 150.0;
 /// The longest that a scenario waits for one release.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A lab, or the reason why there is none.
 ///
@@ -75,7 +75,7 @@ pub async fn assert_free(service: &Service<'_>) {
 /// # Panics
 /// If it stays.
 pub async fn assert_retired(service: &Service<'_>, slot: Slot) {
-    let retired = eventually(Duration::from_secs(60), || async {
+    let retired = eventually(Duration::from_mins(1), || async {
         let tasks = service.tasks(slot).len();
         if tasks == 0 { Ok(()) } else { Err(format!("{tasks} tasks of {slot}")) }
     })

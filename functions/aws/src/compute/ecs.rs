@@ -106,7 +106,7 @@ fn state(operation: &'static str, name: &str, service: &Service) -> Result<EcsSt
 
 /// Refuses services that others move traffic for.
 ///
-/// With CodeDeploy or an external controller the service has task sets, not deployments
+/// With `CodeDeploy` or an external controller the service has task sets, not deployments
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentController.html>), and with a
 /// strategy other than rolling ECS itself changes the weights of the very rules that a release changes
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html>).

@@ -272,11 +272,10 @@ impl Situation<'_> {
     }
 
     fn advance(&self, reason: &str) -> Verdict {
-        let done = if self.progress.position >= self.plan.steps.len() { "promoted" } else { "advanced" };
-        Verdict::new(
-            Decision::Advance,
-            format!("{done} {} {}: {reason}", if done == "promoted" { "at" } else { "from" }, self.progress.weight),
-        )
+        let weight = self.progress.weight;
+        let done = self.progress.position >= self.plan.steps.len();
+        let from = if done { format!("promoted at {weight}") } else { format!("advanced from {weight}") };
+        Verdict::new(Decision::Advance, format!("{from}: {reason}"))
     }
 
     fn waiting(&self, reason: &str) -> Verdict {

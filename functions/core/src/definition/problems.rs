@@ -67,7 +67,7 @@ pub(super) fn read(text: &str) -> Result<ServiceDefinition, InvalidDefinition> {
             Err(error) if problems.len() < MOST_PROBLEMS => {
                 let message = error.inner().to_string();
                 let fault = Fault::locate(&patched, error.path(), &message);
-                problems.push(fault.problem(&written, message));
+                problems.push(fault.problem(&written, &message));
                 repaired.push(fault.path());
                 if !fault.repair(&mut patched) {
                     break None;
@@ -141,7 +141,7 @@ impl Fault {
         path_text(&self.steps)
     }
 
-    fn problem(&self, written: &Value, message: String) -> Problem {
+    fn problem(&self, written: &Value, message: &str) -> Problem {
         let message = match self.kind {
             FaultKind::Missing => "missing; this field is required".into(),
             FaultKind::Unknown | FaultKind::Invalid => {
@@ -242,6 +242,6 @@ pub(super) fn shown(value: &Value) -> String {
 
 /// The value at a path such as `slots.blue.target_groups[0]`, shown; empty where nothing is.
 pub(super) fn shown_at(document: &Value, path: &str) -> String {
-    let pointer = format!("/{}", path.replace('.', "/").replace('[', "/").replace(']', ""));
+    let pointer = format!("/{}", path.replace(['.', '['], "/").replace(']', ""));
     document.pointer(&pointer).map(shown).unwrap_or_default()
 }

@@ -146,7 +146,9 @@ impl Rules<'_> {
     fn health(&mut self, definition: &ServiceDefinition) {
         let health = &definition.health;
         let period = health.period_seconds;
-        if !matches!(period, 1 | 5 | 10 | 30) && !(period.is_multiple_of(60) && (60..=3600).contains(&period)) {
+        let is_period =
+            matches!(period, 1 | 5 | 10 | 30) || (period.is_multiple_of(60) && (60..=3600).contains(&period));
+        if !is_period {
             self.note(
                 "health.period_seconds",
                 "not a metric period; allowed: 1, 5, 10, 30 or a multiple of 60 up to 3600",

@@ -168,10 +168,10 @@ fn pointers(value: &Value, here: &str, found: &mut Vec<String>) {
     found.push(here.to_owned());
     match value {
         Value::Object(object) => {
-            object.iter().for_each(|(key, inner)| pointers(inner, &format!("{here}/{key}"), found))
+            object.iter().for_each(|(key, inner)| pointers(inner, &format!("{here}/{key}"), found));
         }
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, inner)| pointers(inner, &format!("{here}/{index}"), found))
+            items.iter().enumerate().for_each(|(index, inner)| pointers(inner, &format!("{here}/{index}"), found));
         }
         _ => {}
     }

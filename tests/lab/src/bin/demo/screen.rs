@@ -1,6 +1,7 @@
 //! Where the demo writes: a block that is redrawn in place on a terminal, lines elsewhere.
 
-use std::io::{IsTerminal, Write};
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
 
 /// Standard output.
 pub struct Screen {
@@ -20,7 +21,7 @@ impl Screen {
     /// A line that stays.
     pub fn line(&mut self, text: &str) {
         self.settle();
-        write(&format!("{text}\n"));
+        put(&format!("{text}\n"));
     }
 
     /// Whether it is a terminal, where blocks are redrawn in place.
@@ -33,25 +34,25 @@ impl Screen {
         if !self.terminal {
             if self.said != headline {
                 headline.clone_into(&mut self.said);
-                write(&format!("{news}\n"));
+                put(&format!("{news}\n"));
             }
             return;
         }
         let mut text = String::new();
         if self.drawn > 0 {
             // Up to the first line of the block, then each line anew: nothing is cleared before it is drawn over.
-            text.push_str(&format!("\x1b[{}A", self.drawn));
+            let _ = write!(text, "\x1b[{}A", self.drawn);
         }
         let width = width();
         for line in block {
             let shown: String = line.chars().take(width).collect();
-            text.push_str(&format!("\r{shown}\x1b[K\n"));
+            let _ = writeln!(text, "\r{shown}\x1b[K");
         }
         for _ in block.len()..self.drawn {
             text.push_str("\x1b[K\n");
         }
         self.drawn = self.drawn.max(block.len());
-        write(&text);
+        put(&text);
     }
 
     /// Leaves the block where it is: what comes next stands below it.
@@ -61,7 +62,7 @@ impl Screen {
 }
 
 /// A reader that went away is no reason to stop a release half-way.
-fn write(text: &str) {
+fn put(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
