@@ -19,6 +19,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::error::ApiError;
+use crate::roots;
 
 /// Attempts of a call, the first one included, unless the environment says otherwise.
 const ATTEMPTS: u32 = 4;
@@ -58,8 +59,8 @@ pub async fn sdk_config() -> SdkConfig {
 
 /// The same before the environment is read, for callers that set some of it themselves.
 ///
-/// Root certificates are the system's, or those of the file that `SSL_CERT_FILE` names: reading one file is
-/// several times quicker than searching the system's directories.
+/// Root certificates are Amazon's own, those of the file that `AWS_CA_BUNDLE` names, or the system's: see
+/// the module `roots`.
 ///
 /// The SDK has no time-outs of its own. Here one attempt ends before a function's own time-out, and a call
 /// with all of its attempts soon enough for the function to report what happened.
@@ -67,7 +68,11 @@ pub async fn sdk_config() -> SdkConfig {
 pub fn config_loader() -> ConfigLoader {
     // One connection pool and one set of root certificates for all clients. Ring, because aws-lc gathers
     // entropy on the first handshake, which takes half a second on the smallest functions.
-    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let tls = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    let http = match roots::from_environment() {
+        Some(context) => tls.tls_context(context).build_https(),
+        None => tls.build_https(),
+    };
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
         .read_timeout(Duration::from_secs(5))

@@ -16,3 +16,4 @@ pub mod load_balancer;
 pub mod metrics;
 
 pub mod client;
+mod roots;
