@@ -195,10 +195,7 @@ impl<'a> Follower<'a> {
     fn after_bake(&self) -> String {
         match self.check.as_ref().and_then(|check| check["decision"].as_str()) {
             Some("hold") => format!("check again in 1 s ({})", self.reason()),
-            _ => {
-                "check again in 1 s; on with proof, or at the end of the step without doubt; back with proof against it"
-                    .into()
-            }
+            _ => "check again in 1 s; on with proof, or without doubt at the end of the step".into(),
         }
     }
 

@@ -49,11 +49,13 @@ async fn demo(arguments: &Arguments) -> Result<ExitCode, LabError> {
     screen.line("Starting the lab: building the functions, then emulated AWS, a load balancer and an application ...");
     let lab = Lab::builder().start().await?;
     let scenario = Scenario::start(&lab).await?;
+    let here = std::env::current_dir().unwrap_or_default();
+    let logs = lab.run_dir().strip_prefix(&here).unwrap_or(lab.run_dir());
     screen.line(&format!(
         "Users call {} {} times a second. Logs are in {}.",
         scenario.url(),
         scenario::RATE,
-        lab.run_dir().display()
+        logs.display()
     ));
 
     let mut endings = Vec::new();
