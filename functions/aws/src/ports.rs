@@ -49,13 +49,14 @@ pub trait EcsServices: Sync {
     /// The service as it stands.
     fn describe(&self, service: &EcsService) -> impl Future<Output = Result<EcsState, ApiError>> + Send;
 
-    /// Asks for a number of tasks, and for a task definition revision unless it is `None`; gives the service as
-    /// it stands then.
+    /// Asks for a number of tasks, and for a task definition revision unless it is `None`, deployed `anew` even if
+    /// it is the service's already; gives the service as it stands then.
     fn update(
         &self,
         service: &EcsService,
         task_definition: Option<&str>,
         desired: u32,
+        anew: bool,
     ) -> impl Future<Output = Result<EcsState, ApiError>> + Send;
 }
 

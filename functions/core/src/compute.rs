@@ -66,6 +66,8 @@ pub enum EcsStep {
     Update {
         /// Tasks to ask for.
         desired: u32,
+        /// Whether to deploy the same revision anew, because an earlier deployment of it has failed.
+        anew: bool,
     },
     /// Nothing; not there yet, with the reason.
     Wait(String),
@@ -117,10 +119,11 @@ pub fn ecs_step(
             )));
         }
     } else if primary.is_some_and(|p| p.task_definition == target && p.rollout == Some(Rollout::Failed)) {
-        return Err(CandidateFailed(format!("the service's deployment of {target} has failed already")));
+        // An earlier release's: what it failed of may be over.
+        return Ok(EcsStep::Update { desired, anew: true });
     }
     if primary.is_none_or(|p| p.task_definition != target) || state.desired < desired {
-        return Ok(EcsStep::Update { desired });
+        return Ok(EcsStep::Update { desired, anew: false });
     }
     let wait = |reason: String| Ok(EcsStep::Wait(reason));
     if state.deployments.len() != 1 {
@@ -234,13 +237,13 @@ mod tests {
                 "old revision",
                 service("td:1", 2, 2, vec![deployment("d1", true, "td:1", Completed)]),
                 &none,
-                Ok(EcsStep::Update { desired: 2 }),
+                Ok(EcsStep::Update { desired: 2, anew: false }),
             ),
             (
                 "too few tasks",
                 service("td:2", 0, 0, vec![deployment("d2", true, "td:2", Completed)]),
                 &none,
-                Ok(EcsStep::Update { desired: 2 }),
+                Ok(EcsStep::Update { desired: 2, anew: false }),
             ),
             (
                 "rolling",

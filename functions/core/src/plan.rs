@@ -19,6 +19,10 @@ pub const MAX_RELEASE_SECONDS: u64 = 29 * 86_400;
 const EVENTS_PER_CHECK: u64 = 16;
 /// History events of everything else, and of each step's shift.
 const EVENTS_BESIDES: u64 = 300;
+/// While a release waits for a person, checks are rarer by this factor ...
+pub const WAITING_FACTOR: u32 = 4;
+/// ... and there are at most so many of them: 27 hours of waiting at a check a minute.
+const WAITING_LOOKS: u64 = 400;
 
 /// What a release will do. Written into the lease before anything is changed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -407,8 +411,15 @@ impl Plan {
         if !refusals.is_empty() {
             return Err(Refused(refusals));
         }
+        let mut steps = definition.strategy.steps();
+        if overrides.without_stable.is_some()
+            && let Some(last) = steps.pop()
+        {
+            // Nothing serves on the other side, so there is nothing to be careful with and to compare with.
+            steps = vec![Step { weight: Percent::ALL, ..last }];
+        }
         Ok(Self {
-            steps: definition.strategy.steps(),
+            steps,
             service: definition.service,
             version,
             strategy: definition.strategy.kind,
@@ -441,10 +452,17 @@ impl Plan {
         usize::try_from(periods).unwrap_or(usize::MAX).max(2)
     }
 
-    /// Seconds after which a release that is still exposing users has taken longer than planned.
+    /// Seconds after which a release that still exposes users has taken longer than planned, waiting for people
+    /// not counted.
     #[must_use]
-    pub fn exposure_seconds(&self) -> u64 {
-        exposure_seconds(&self.steps, &self.health)
+    pub fn longest_exposure_seconds(&self) -> u64 {
+        longest_exposure_seconds(&self.steps, &self.health)
+    }
+
+    /// Seconds that a release waits for people, all in all, before it is rolled back.
+    #[must_use]
+    pub fn longest_wait_seconds(&self) -> u64 {
+        WAITING_LOOKS * u64::from(WAITING_FACTOR * self.health.check_seconds)
     }
 }
 
@@ -452,19 +470,24 @@ fn exposure_seconds(steps: &[Step], health: &HealthPolicy) -> u64 {
     steps.iter().map(|step| u64::from(step.max_step_seconds) + u64::from(health.hold_seconds)).sum()
 }
 
-/// The longest that a release can take, in seconds.
+/// All steps at their longest, a quarter more for going back and forth, and what each step and the promotion
+/// overshoot by: the last check and the metrics' lag.
+fn longest_exposure_seconds(steps: &[Step], health: &HealthPolicy) -> u64 {
+    let overshoot = 2 * health.check_seconds + health.metric_lag_seconds + health.period_seconds;
+    let turns = u64::try_from(steps.len()).unwrap_or(u64::MAX).saturating_add(2);
+    exposure_seconds(steps, health) * 5 / 4 + turns * u64::from(overshoot) + u64::from(health.hold_seconds)
+}
+
+/// The longest that a release can take, in seconds, waiting for people not counted.
 #[must_use]
 pub fn worst_case_seconds(steps: &[Step], health: &HealthPolicy, readiness: Readiness) -> u64 {
-    let promotion =
-        u64::from(health.metric_lag_seconds) + u64::from(health.period_seconds) + u64::from(health.hold_seconds);
-    u64::from(readiness.timeout_seconds) + exposure_seconds(steps, health) + promotion
+    u64::from(readiness.timeout_seconds) + longest_exposure_seconds(steps, health)
 }
 
 /// The most history events that a release can make, retries aside.
 #[must_use]
 pub fn worst_case_events(steps: &[Step], health: &HealthPolicy, readiness: Readiness) -> u64 {
     let looks = u64::from(readiness.timeout_seconds) / u64::from(readiness.poll_seconds.max(1));
-    let exposed = worst_case_seconds(steps, health, readiness) - u64::from(readiness.timeout_seconds);
-    let checks = exposed / u64::from(health.check_seconds.max(1));
-    (looks + checks) * EVENTS_PER_CHECK + EVENTS_BESIDES
+    let checks = longest_exposure_seconds(steps, health) / u64::from(health.check_seconds.max(1));
+    (looks + checks + WAITING_LOOKS) * EVENTS_PER_CHECK + EVENTS_BESIDES
 }

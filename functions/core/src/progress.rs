@@ -17,6 +17,10 @@ pub struct Progress {
     pub shifted_at: Option<Timestamp>,
     /// When the candidate got traffic for the first time.
     pub exposed_at: Option<Timestamp>,
-    /// Since when the release has been held.
+    /// Since when the release has been held for a reason of its own.
     pub held_since: Option<Timestamp>,
+    /// Since when it has been waiting for a person.
+    pub waiting_since: Option<Timestamp>,
+    /// Seconds that it waited for people before that.
+    pub waited_seconds: u64,
 }

@@ -29,8 +29,8 @@ pub struct TargetCounts {
     pub healthy: u32,
     /// Registered targets, those that are leaving not counted.
     pub registered: u32,
-    /// Targets whose health nobody checks because their group is in no route.
-    pub unused: u32,
+    /// Targets whose health is unknown, because health checks are off: neither healthy nor unhealthy.
+    pub unknown: u32,
 }
 
 impl TargetCounts {
@@ -44,7 +44,7 @@ impl TargetCounts {
         Self {
             healthy: count(&[Healthy]),
             registered: count(&[Healthy, Initial, Unhealthy, Unused, Unavailable]),
-            unused: count(&[Unused]),
+            unknown: count(&[Unavailable]),
         }
     }
 
@@ -70,12 +70,12 @@ mod tests {
     fn only_healthy_targets_count_as_healthy() {
         use TargetState::{Draining, Healthy, Initial, Unavailable, Unhealthy, UnhealthyDraining, Unused};
         let all = [Initial, Healthy, Unhealthy, UnhealthyDraining, Unused, Draining, Unavailable];
-        assert_eq!(TargetCounts::of(&all), TargetCounts { healthy: 1, registered: 5, unused: 1 });
+        assert_eq!(TargetCounts::of(&all), TargetCounts { healthy: 1, registered: 5, unknown: 1 });
         assert!(!TargetCounts::of(&[]).enough(0, 1), "an empty group is not healthy");
         for (healthy, expected, percent, enough) in
             [(1, 1, 100, true), (2, 3, 100, false), (2, 3, 66, true), (2, 3, 67, false), (1, 0, 100, true)]
         {
-            assert_eq!(TargetCounts { healthy, registered: 9, unused: 0 }.enough(expected, percent), enough);
+            assert_eq!(TargetCounts { healthy, registered: 9, unknown: 0 }.enough(expected, percent), enough);
         }
     }
 }

@@ -14,6 +14,7 @@ use spillway_core::metrics::{self, Metric, Query, Window};
 use spillway_core::plan::Plan;
 use spillway_core::progress::Progress;
 use spillway_core::targets::TargetCounts;
+use spillway_core::weight::Percent;
 use thiserror::Error;
 
 /// Seconds before the first exposure that are looked at where there is no concurrent baseline.
@@ -66,7 +67,7 @@ pub async fn handle(
     let look = Look {
         now,
         window,
-        observed: observe(source, &plan, window).await.map_err(|error| error.to_string()),
+        observed: observe(source, &plan, progress.weight, window).await.map_err(|error| error.to_string()),
         candidate_targets: candidate_targets(targets, &plan).await.map_err(|error| error.to_string()),
         command,
     };
@@ -75,14 +76,14 @@ pub async fn handle(
     Ok(check)
 }
 
-async fn observe(source: &impl Metrics, plan: &Plan, window: Window) -> Result<Observed, ApiError> {
+async fn observe(source: &impl Metrics, plan: &Plan, weight: Percent, window: Window) -> Result<Observed, ApiError> {
     let candidate = metrics::queries(&plan.candidate, &Metric::ALL);
     let stable = metrics::queries(&plan.stable, &Metric::ALL);
     let both: Vec<Query> = [candidate.as_slice(), stable.as_slice()].concat();
     let series = source.sums(window, &both).await?;
     let (of_candidate, of_stable) = series.split_at(candidate.len().min(series.len()));
 
-    let compared = plan.steps.iter().all(|step| step.weight < spillway_core::weight::Percent::ALL);
+    let compared = weight < Percent::ALL;
     let before = if compared { Counts::default() } else { before(source, &stable, window).await? };
     Ok(Observed {
         candidate: metrics::traffic(&candidate, of_candidate),

@@ -34,7 +34,7 @@ fn progress() -> Progress {
         weight: Percent::whole(5),
         shifted_at: Some(at(0)),
         exposed_at: Some(at(0)),
-        held_since: None,
+        ..Progress::default()
     }
 }
 
@@ -192,6 +192,13 @@ async fn requests_without_answers_are_a_reason_to_wait() {
     let check = look(&world, the_plan(), progress(), at(8)).await;
     assert_eq!(check.decision, Decision::Hold);
     assert!(check.reason.contains("have none yet"), "{}", check.reason);
+
+    // WebSocket upgrades are never answered, and the stable slot has as many of them.
+    let key = (group("blue").as_str().to_owned(), "RequestCount");
+    for m in 0..6 {
+        world.state().metrics.get_mut(&key).unwrap().insert(at(m), 2_000_000.0);
+    }
+    assert_eq!(look(&world, the_plan(), progress(), at(8)).await.decision, Decision::Continue);
 }
 
 #[tokio::test]
@@ -214,10 +221,7 @@ async fn without_stable_traffic_the_measured_minimum_time_advances_and_an_absolu
         "5 minutes, but not yet measured"
     );
     let check = look(&world, plan.clone(), progress.clone(), at(7)).await;
-    assert_eq!((check.decision, check.next), (Decision::Advance, Next::Shift), "{}", check.reason);
-    let promotion =
-        look(&world, plan.clone(), Progress { position: 1, shifted_at: Some(at(7)), ..progress.clone() }, at(10)).await;
-    assert_eq!((promotion.decision, promotion.next), (Decision::Advance, Next::Promoted), "{}", promotion.reason);
+    assert_eq!((check.decision, check.next), (Decision::Advance, Next::Promoted), "{}", check.reason);
 
     // A tenth fails, the hour before did not: too little for the hard rule, too much for the limit.
     for m in 0..10 {
@@ -230,24 +234,107 @@ async fn without_stable_traffic_the_measured_minimum_time_advances_and_an_absolu
     assert!(check.reason.contains("error limit"), "{}", check.reason);
 }
 
+async fn command(world: &World, command: Command, progress: Progress, now: Timestamp) -> Check {
+    let event = Event { lease: lease(), plan: the_plan(), progress, command };
+    handle(world, world, || now, event).await.unwrap()
+}
+
 #[tokio::test]
 async fn commands_are_honoured() {
+    let world = world();
+    // Too little for proof.
+    for m in 0..10 {
+        minute(&world, m, (15, 0), (285, 0));
+    }
+    for (wish, decision, next, position) in [
+        (Command::None, Decision::Continue, Next::Bake, 0),
+        (Command::Abort, Decision::RollBack, Next::RollBack, 0),
+        (Command::Pause, Decision::Hold, Next::Bake, 0),
+        (Command::Resume, Decision::Continue, Next::Bake, 0),
+        (Command::Approve, Decision::Advance, Next::ConsumeCommand, 1),
+        (Command::Promote, Decision::Advance, Next::ConsumeCommand, 3),
+        (Command::Unknown, Decision::Continue, Next::Bake, 0),
+    ] {
+        let check = command(&world, wish, progress(), at(10)).await;
+        assert_eq!((check.decision, check.next, check.progress.position), (decision, next, position), "{wish:?}");
+    }
+    let early = command(&world, Command::Approve, progress(), at(4)).await;
+    assert_eq!(early.next, Next::Bake, "not before the minimum time");
+    let unknown: Command = serde_json::from_value(json!("dance")).unwrap();
+    assert_eq!(unknown, Command::Unknown);
+}
+
+#[tokio::test]
+async fn a_pause_is_judged_rarely_ends_without_harm_and_not_never() {
+    let world = world();
+    for m in 0..700 {
+        minute(&world, m, (1500, 1), (28_500, 28));
+    }
+    let paused = command(&world, Command::Pause, progress(), at(10)).await;
+    assert_eq!((paused.next, paused.wait_seconds), (Next::Bake, 240));
+    assert_eq!((paused.progress.waiting_since, paused.progress.held_since), (Some(at(10)), None));
+    // Ten hours later it is resumed: the time of waiting does not count.
+    let resumed = command(&world, Command::Resume, paused.progress.clone(), at(610)).await;
+    assert_eq!((resumed.decision, resumed.wait_seconds), (Decision::Advance, 60), "{}", resumed.reason);
+    assert_eq!((resumed.progress.waiting_since, resumed.progress.waited_seconds), (None, 36_000));
+    // Paused, it goes on being judged.
+    for m in 600..606 {
+        world.record(&group("green"), at(m), 3000, 3000);
+    }
+    let worse = command(&world, Command::Pause, paused.progress.clone(), at(610)).await;
+    assert_eq!(worse.decision, Decision::RollBack, "{}", worse.reason);
+}
+
+#[tokio::test]
+async fn nobody_is_waited_for_for_ever() {
     let world = world();
     for m in 0..10 {
         minute(&world, m, (1500, 1), (28_500, 28));
     }
-    for (command, decision, position) in [
-        (Command::Abort, Decision::RollBack, 0),
-        (Command::Pause, Decision::Hold, 0),
-        (Command::Promote, Decision::Advance, 3),
-        (Command::Unknown, Decision::Advance, 1),
-    ] {
-        let event = Event { lease: lease(), plan: the_plan(), progress: progress(), command };
-        let check = handle(&world, &world, || at(10), event).await.unwrap();
-        assert_eq!((check.decision, check.progress.position), (decision, position), "{command:?}: {}", check.reason);
+    let waiting = Progress { waiting_since: Some(at(10)), ..progress() };
+    let check = command(&world, Command::Pause, waiting, at(10 + 28 * 60)).await;
+    assert_eq!(check.decision, Decision::RollBack);
+    assert!(check.reason.contains("waited for people"), "{}", check.reason);
+}
+
+#[tokio::test]
+async fn a_candidate_that_gets_no_requests_does_not_advance() {
+    let with_stable_at = |requests| {
+        let world = world();
+        for m in 0..15 {
+            minute(&world, m, (0, 0), (requests, 0));
+        }
+        world
+    };
+    let check = look(&with_stable_at(28_500), the_plan(), progress(), at(15)).await;
+    assert_eq!(check.decision, Decision::Hold);
+    assert!(check.reason.contains("the candidate got none of"), "{}", check.reason);
+    // At 5 % of two requests a minute, none is no surprise.
+    let check = look(&with_stable_at(2), the_plan(), progress(), at(15)).await;
+    assert_eq!(check.decision, Decision::Advance, "{}", check.reason);
+}
+
+#[tokio::test]
+async fn a_canarys_promotion_is_compared_with_the_hour_before() {
+    let after = Progress { position: 3, weight: Percent::ALL, shifted_at: Some(at(0)), ..progress() };
+    for (errors_before, rolled_back) in [(3, true), (1500, false)] {
+        let world = world();
+        for m in -30..0 {
+            world.record(&group("blue"), at(m), 3000, errors_before);
+        }
+        minute(&world, 0, (3000, 1500), (0, 0));
+        let check = look(&world, the_plan(), after.clone(), at(3)).await;
+        assert_eq!(check.decision == Decision::RollBack, rolled_back, "{}", check.reason);
     }
-    let unknown: Command = serde_json::from_value(json!("dance")).unwrap();
-    assert_eq!(unknown, Command::Unknown);
+}
+
+#[tokio::test]
+async fn unknown_target_health_holds() {
+    let world = world();
+    world.state().targets.insert(group("green").as_str().into(), vec![TargetState::Unavailable]);
+    let check = look(&world, the_plan(), progress(), at(1)).await;
+    assert_eq!(check.decision, Decision::Hold);
+    assert!(check.reason.contains("health checks are off"), "{}", check.reason);
 }
 
 #[tokio::test]

@@ -96,7 +96,7 @@ pub async fn handle(routes: &impl Routes, targets: &impl Targets, event: Event) 
     if definition.service != event.lease.service {
         return Err(Error::OtherService { expected: event.lease.service, found: definition.service });
     }
-    let (version, overrides) = wishes(event.request)?;
+    let (version, overrides) = wishes(&event.request)?;
 
     let mut live = Vec::with_capacity(definition.routes.len());
     for arn in &definition.routes {
@@ -115,12 +115,11 @@ pub async fn handle(routes: &impl Routes, targets: &impl Targets, event: Event) 
 }
 
 /// What the one who started the release asked for.
-fn wishes(request: Value) -> Result<(Version, Overrides), Refused> {
+fn wishes(request: &Value) -> Result<(Version, Overrides), Refused> {
     let Request { version, overrides, .. } =
-        serde_path(request).map_err(|message| Refused(vec![Refusal::InvalidRequest(message)]))?;
-    let version: Result<Version, _> = serde_path(version);
-    let overrides: Result<Overrides, _> =
-        if overrides.is_null() { Ok(Overrides::default()) } else { serde_path(overrides) };
+        read(request).map_err(|message| Refused(vec![Refusal::InvalidRequest(message)]))?;
+    let version: Result<Version, _> = read(&version);
+    let overrides: Result<Overrides, _> = if overrides.is_null() { Ok(Overrides::default()) } else { read(&overrides) };
     match (version, overrides) {
         (Ok(version), Ok(overrides)) => match overrides.without_stable.as_deref().map(str::trim) {
             Some("") => {
@@ -139,10 +138,13 @@ fn wishes(request: Value) -> Result<(Version, Overrides), Refused> {
     }
 }
 
-fn serde_path<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, String> {
-    let shown = value.to_string();
-    serde_json::from_value(value).map_err(|error| {
-        let shown: String = shown.chars().take(200).collect();
-        format!("{shown}: {error}")
+/// Reads a value; the message names the place and shows what is there.
+fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, String> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let shown: String = value.to_string().chars().take(200).collect();
+        match error.path().to_string().as_str() {
+            "." => format!("{shown}: {}", error.inner()),
+            path => format!("{path}: {shown}: {}", error.inner()),
+        }
     })
 }

@@ -84,6 +84,8 @@ async fn refuses_without_a_healthy_stable_slot_unless_told_why() {
         let output =
             plan(&world, &definition(), release(&json!({"without_stable": "first deployment"}))).await.unwrap();
         assert_eq!(output.plan.without_stable.as_deref(), Some("first deployment"));
+        // There is nothing to be careful with: all traffic at once.
+        assert_eq!(output.plan.steps.iter().map(|step| f64::from(step.weight)).collect::<Vec<_>>(), [100.0]);
     }
 }
 

@@ -195,10 +195,10 @@ async fn ecs<S: EcsServices, R: TaskDefinitions, G, T, L: Leases>(
     preparation.task_definition = Some(target.clone());
 
     match compute::ecs_step(&state, &target, preparation, desired)? {
-        EcsStep::Update { desired } => {
+        EcsStep::Update { desired, anew } => {
             guard::verify(ports.leases, lease).await?;
             let task_definition = (state.task_definition != target).then_some(target.as_str());
-            let after = ports.services.update(candidate, task_definition, desired).await?;
+            let after = ports.services.update(candidate, task_definition, desired, anew).await?;
             remember(&after, &target, preparation);
             Ok(Capacity::Missing(format!("asked for {desired} tasks of {target}")))
         }

@@ -87,6 +87,19 @@ async fn the_circuit_breakers_revision_is_not_ours() {
 }
 
 #[tokio::test]
+async fn a_revision_that_failed_in_an_earlier_release_is_deployed_anew() {
+    let (world, plan) = (World::of_shop(), plan(&json!({"task_definition": "shop:1"})));
+    if let Some(service) = world.state().services.get_mut("shop-green") {
+        (service.desired, service.deployments[0].rollout) = (2, Some(Rollout::Failed));
+    }
+    let asked = call(&world, &plan, Preparation::default(), now()).await.unwrap();
+    assert_eq!(world.state().changes, ["UpdateService shop-green - 2"]);
+    world.settle("shop-green");
+    healthy(&world, 2);
+    assert!(call(&world, &plan, asked.preparation, now()).await.unwrap().ready);
+}
+
+#[tokio::test]
 async fn its_time_is_limited() {
     let (world, plan) = (World::of_shop(), plan(&image()));
     let asked = call(&world, &plan, Preparation::default(), now()).await.unwrap();

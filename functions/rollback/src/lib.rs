@@ -1,5 +1,6 @@
 //! Gives all traffic back to the stable slot on every route, whatever state they are in.
 
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use spillway_aws::error::{ApiError, Named};
@@ -107,9 +108,12 @@ impl Named for Error {
 /// [`Error`]: the lease is lost (nothing was touched), or some routes failed (it names them).
 pub async fn handle(routes: &impl Routes, leases: &impl Leases, event: Event) -> Result<Output, Error> {
     may_write(leases, &event).await?;
+    // All at once: a route whose calls hang must not keep the others waiting until the function's time is up.
+    let attempts = event.plan.routes.iter().map(|planned| restore(routes, leases, &event, planned));
+    let outcomes = join_all(attempts).await;
     let (mut restored, mut failed) = (Vec::new(), Vec::new());
-    for planned in &event.plan.routes {
-        match restore(routes, leases, &event, planned).await {
+    for (planned, outcome) in std::iter::zip(&event.plan.routes, outcomes) {
+        match outcome {
             Ok(outcome) => restored.push(Restored { route: planned.arn.clone(), outcome }),
             Err(error) => failed.push((planned.arn.clone(), error)),
         }

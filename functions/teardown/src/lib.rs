@@ -105,7 +105,7 @@ where
     guard::verify(ports.leases, &lease).await?;
     let side = plan.side(slot);
     let quiet = plan.retirement.quiet_seconds;
-    let wait_seconds = quiet.saturating_mul(1 << attempt.min(10)).min(LONGEST_WAIT).max(quiet.min(LONGEST_WAIT));
+    let wait_seconds = quiet.saturating_mul(1 << attempt.min(12)).min(LONGEST_WAIT).max(quiet.min(LONGEST_WAIT));
     let answer = |done, reason: String| {
         tracing::info!(done, reason, "retirement");
         Output { done, reason, wait_seconds, attempt: attempt.saturating_add(1) }
@@ -117,16 +117,19 @@ where
     if let Some(reason) = carries_traffic(ports.metrics, &plan, side, clock()).await? {
         return Ok(answer(false, reason));
     }
-    guard::verify(ports.leases, &lease).await?;
     let reason = match &side.compute {
         Compute::EcsService(service) => {
-            if ports.services.describe(service).await?.desired > 0 {
-                ports.services.update(service, None, 0).await?;
+            let desired = ports.services.describe(service).await?.desired;
+            // Right before the write: a newer release may want the slot.
+            guard::verify(ports.leases, &lease).await?;
+            if desired > 0 {
+                ports.services.update(service, None, 0, false).await?;
             }
             format!("ECS service {} is scaled to zero", service.service)
         }
         Compute::AutoScalingGroup(group) => {
             let state = ports.groups.describe(&group.name).await?;
+            guard::verify(ports.leases, &lease).await?;
             if state.desired > 0 || state.min > 0 {
                 ports.groups.update(&group.name, None, 0, state.max, 0).await?;
             }

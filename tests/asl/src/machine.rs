@@ -147,8 +147,6 @@ pub struct Transition<'a> {
     pub to: &'a str,
     /// What is assigned on the way.
     pub assigns: Vec<&'a str>,
-    /// Whether it is taken after an error.
-    pub after_error: bool,
 }
 
 impl Machine {
@@ -175,15 +173,11 @@ impl State {
     pub fn transitions(&self) -> Vec<Transition<'_>> {
         match self {
             Self::Task(task) => {
-                let mut all = vec![Transition {
-                    to: &task.next,
-                    assigns: task.assign.keys().map(String::as_str).collect(),
-                    after_error: false,
-                }];
+                let mut all =
+                    vec![Transition { to: &task.next, assigns: task.assign.keys().map(String::as_str).collect() }];
                 all.extend(task.catch.iter().map(|catcher| Transition {
                     to: &catcher.next,
                     assigns: catcher.assign.keys().map(String::as_str).collect(),
-                    after_error: true,
                 }));
                 all
             }
@@ -192,13 +186,11 @@ impl State {
                 .iter()
                 .map(|rule| rule.next.as_str())
                 .chain([choice.default.as_str()])
-                .map(|to| Transition { to, assigns: Vec::new(), after_error: false })
+                .map(|to| Transition { to, assigns: Vec::new() })
                 .collect(),
-            Self::Wait(wait) => vec![Transition {
-                to: &wait.next,
-                assigns: wait.assign.keys().map(String::as_str).collect(),
-                after_error: false,
-            }],
+            Self::Wait(wait) => {
+                vec![Transition { to: &wait.next, assigns: wait.assign.keys().map(String::as_str).collect() }]
+            }
             Self::Succeed(_) | Self::Fail(_) => Vec::new(),
         }
     }

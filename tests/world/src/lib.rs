@@ -148,6 +148,7 @@ impl EcsServices for World {
         service: &EcsService,
         task_definition: Option<&str>,
         desired: u32,
+        anew: bool,
     ) -> Result<EcsState, ApiError> {
         let name = service.service.as_str();
         self.call("UpdateService", name, |state| {
@@ -156,15 +157,16 @@ impl EcsServices for World {
                 return Err(rejected("UpdateService", name, "ServiceNotFoundException"));
             };
             live.desired = desired;
-            if let Some(task_definition) = task_definition {
-                task_definition.clone_into(&mut live.task_definition);
+            if anew || task_definition.is_some() {
+                let task_definition = task_definition.unwrap_or(&live.task_definition).to_owned();
+                live.task_definition.clone_from(&task_definition);
                 for deployment in &mut live.deployments {
                     deployment.primary = false;
                 }
                 live.deployments.push(EcsDeployment {
                     id: format!("deployment-{count}"),
                     primary: true,
-                    task_definition: task_definition.into(),
+                    task_definition,
                     rollout: Some(Rollout::InProgress),
                     reason: String::new(),
                 });

@@ -118,6 +118,6 @@ pub fn plan(version: &Value) -> Plan {
         .collect();
     let roles = plan::roles(&definition, &live, &Overrides::default()).expect("blue has the traffic");
     let version: Version = serde_json::from_value(version.clone()).expect("a version");
-    let healthy = TargetCounts { healthy: 2, registered: 2, unused: 0 };
+    let healthy = TargetCounts { healthy: 2, registered: 2, unknown: 0 };
     Plan::new(definition, version, Overrides::default(), roles, &[healthy]).expect("nothing speaks against it")
 }

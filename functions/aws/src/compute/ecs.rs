@@ -55,6 +55,7 @@ impl EcsServices for Ecs {
         service: &EcsService,
         task_definition: Option<&str>,
         desired: u32,
+        anew: bool,
     ) -> Result<EcsState, ApiError> {
         let name = service.service.as_str();
         let request = self
@@ -63,6 +64,7 @@ impl EcsServices for Ecs {
             .cluster(service.cluster.as_str())
             .service(name)
             .set_task_definition(task_definition.map(Into::into))
+            .set_force_new_deployment(anew.then_some(true))
             .desired_count(number(desired));
         let answer = request.send().await.map_err(|error| api_error(UPDATE, name, &error))?;
         let updated = answer.service().ok_or_else(|| invalid_answer(UPDATE, name, "there is no service in it"))?;

@@ -72,15 +72,15 @@ async fn a_service_is_read_and_asked_for_more() {
     .await;
     let ecs = Ecs::new(&double.config().await);
     assert_eq!(ecs.describe(&service()).await, Ok(state()));
-    assert_eq!(ecs.update(&service(), Some("shop:2"), 4).await, Ok(state()));
-    assert_eq!(ecs.update(&service(), None, 0).await, Ok(state()));
+    assert_eq!(ecs.update(&service(), Some("shop:2"), 4, false).await, Ok(state()));
+    assert_eq!(ecs.update(&service(), None, 0, true).await, Ok(state()));
     let sent: Vec<Value> = double.calls().iter().map(crate::double::Call::json).collect();
     assert_eq!(
         sent,
         [
             json!({"cluster": "main", "services": ["shop"]}),
             json!({"cluster": "main", "service": "shop", "taskDefinition": "shop:2", "desiredCount": 4}),
-            json!({"cluster": "main", "service": "shop", "desiredCount": 0}),
+            json!({"cluster": "main", "service": "shop", "desiredCount": 0, "forceNewDeployment": true}),
         ]
     );
 }

@@ -1,18 +1,21 @@
 //! The numbers behind a decision, kept with it.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Look;
 use crate::judge::hard_failure::{self, Baseline, hard_failure};
 use crate::judge::sequential::{ADVANCE, ERRORS, log_e_over_limit};
 use crate::judge::{Counts, Pair};
-use crate::metrics::{self, Window};
+use crate::metrics::{self, Traffic, Window};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::weight::Percent;
 
-/// Least requests, and least share of them, that must be unanswered before it counts.
-const UNANSWERED: (f64, f64) = (20.0, 0.3);
+/// Least requests, and least share of them beyond the stable slot's, that must be unanswered before it counts.
+const UNANSWERED: (f64, f64) = (20.0, 0.15);
 
 /// The numbers behind a decision.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -155,15 +158,21 @@ fn first_after_shift(window: Window, progress: &Progress) -> usize {
 
 /// Requests of the last periods that have no answer although they should: a candidate that hangs makes no
 /// errors. Only a reason to wait, since requests are counted when they arrive and answers when they are given.
+/// Some kinds of requests never have one, such as WebSocket upgrades: what the stable slot shows as well is no sign.
 fn unanswered(look: &Look, observed: &super::Observed) -> Option<Counts> {
     let starts: Vec<_> = look.window.starts().collect();
     let last = &starts[starts.len().saturating_sub(hard_failure::PERIODS)..];
-    let (requests, answers) =
-        last.iter().filter_map(|at| observed.candidate.get(at)).fold((0.0, 0.0), |(requests, answers), traffic| {
-            (requests + traffic.requests, answers + traffic.answers.requests)
-        });
-    let missing = requests - answers;
-    (requests >= UNANSWERED.0 && missing >= UNANSWERED.1 * requests).then_some(Counts { errors: missing, requests })
+    let missing = |side: &BTreeMap<Timestamp, Traffic>| {
+        let periods = last.iter().filter_map(|at| side.get(at));
+        periods.fold(Counts::default(), |sum, traffic| Counts {
+            errors: sum.errors + traffic.requests - traffic.answers.requests,
+            requests: sum.requests + traffic.requests,
+        })
+    };
+    let (candidate, stable) = (missing(&observed.candidate), missing(&observed.stable));
+    let usual = stable.error_rate().unwrap_or(0.0).clamp(0.0, 1.0);
+    let unusual = candidate.error_rate().is_some_and(|share| share >= usual + UNANSWERED.1);
+    (candidate.requests >= UNANSWERED.0 && unusual).then_some(candidate)
 }
 
 /// e^x, kept finite so that JSON can hold it.

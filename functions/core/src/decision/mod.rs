@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::definition::OnInconclusive;
-use crate::judge::Counts;
+use crate::judge::{Counts, Pair};
 use crate::metrics::{Traffic, Window};
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::progress::Progress;
 use crate::targets::TargetCounts;
 use crate::weight::Percent;
@@ -22,6 +22,8 @@ pub use evidence::{Evidence, Limit, Reference};
 
 /// An e-value from which on a release waits.
 pub const SUSPICION: f64 = 3.0;
+/// So many requests expected and none seen happens by chance in fewer than one of a hundred cases.
+const SURPRISING: f64 = 5.0;
 
 /// What the check decided.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -45,6 +47,8 @@ pub enum Next {
     Bake,
     /// Write the weight of the progress's position.
     Shift,
+    /// The same, on an operator's word, which is taken out of the lease first: it was for this step only.
+    ConsumeCommand,
     /// The release is done.
     Promoted,
     /// Give all traffic back.
@@ -121,22 +125,31 @@ pub struct Check {
 pub fn check(plan: &Plan, progress: &Progress, look: &Look) -> Check {
     let evidence = Evidence::gather(plan, progress, look);
     let situation = Situation { plan, progress, look, evidence: &evidence };
-    let Verdict { decision, reason, back } = situation.judge();
+    let Verdict { decision, reason, back, waiting, commanded } = situation.judge();
     let mut after = progress.clone();
-    let promoting = progress.position >= plan.steps.len();
+    // At 100 % there is nothing more to shift: the step's own time was the last check.
+    let last = progress.position >= plan.steps.len()
+        || (progress.weight == Percent::ALL && progress.position + 1 == plan.steps.len());
     let next = match decision {
         Decision::RollBack => Next::RollBack,
-        Decision::Advance if promoting => Next::Promoted,
+        Decision::Advance if last => Next::Promoted,
         Decision::Advance => {
-            after.position = if look.command == Command::Promote { plan.steps.len() } else { progress.position + 1 };
-            Next::Shift
+            let to_the_end = look.command == Command::Promote;
+            after.position = if to_the_end { plan.steps.len() } else { progress.position + 1 };
+            if commanded { Next::ConsumeCommand } else { Next::Shift }
         }
         Decision::Hold if back.is_some() => Next::Shift,
         Decision::Hold | Decision::Continue => Next::Bake,
     };
     after.position = back.unwrap_or(after.position);
-    after.held_since = (decision == Decision::Hold).then(|| progress.held_since.unwrap_or(look.now));
-    Check { decision, next, wait_seconds: plan.health.check_seconds, reason, progress: after, evidence }
+    let since = |wanted: bool, since: Option<Timestamp>| wanted.then(|| since.unwrap_or(look.now));
+    after.held_since = since(decision == Decision::Hold && !waiting, progress.held_since);
+    after.waiting_since = since(waiting, progress.waiting_since);
+    if !waiting {
+        after.waited_seconds += progress.waiting_since.map_or(0, |since| seconds_between(since, look.now));
+    }
+    let wait_seconds = plan.health.check_seconds * if waiting { plan::WAITING_FACTOR } else { 1 };
+    Check { decision, next, wait_seconds, reason, progress: after, evidence }
 }
 
 struct Verdict {
@@ -144,11 +157,15 @@ struct Verdict {
     reason: String,
     /// The position to go back to while holding.
     back: Option<usize>,
+    /// Whether it is a person that is waited for.
+    waiting: bool,
+    /// Whether it was an operator's word that decided.
+    commanded: bool,
 }
 
 impl Verdict {
     fn new(decision: Decision, reason: impl Into<String>) -> Self {
-        Self { decision, reason: reason.into(), back: None }
+        Self { decision, reason: reason.into(), back: None, waiting: false, commanded: false }
     }
 }
 
@@ -178,12 +195,8 @@ impl Situation<'_> {
         }
         match self.look.command {
             Command::Pause => return self.waiting("paused by an operator"),
-            Command::Promote => {
-                return Verdict::new(
-                    Decision::Advance,
-                    format!("promoted from {} by an operator", self.progress.weight),
-                );
-            }
+            Command::Promote => return self.commanded("by an operator, all the way"),
+            Command::Approve if self.minimum_time_is_over() => return self.commanded("approved by an operator"),
             _ => {}
         }
         if let Some(reason) = self.well_enough() {
@@ -199,7 +212,7 @@ impl Situation<'_> {
     fn unhealthy(&self) -> Option<String> {
         let evidence = self.evidence;
         if let Ok(targets) = &self.look.candidate_targets
-            && let Some(position) = targets.iter().position(|counts| counts.healthy == 0)
+            && let Some(position) = targets.iter().position(|counts| counts.healthy == 0 && counts.unknown == 0)
         {
             let group = self.plan.candidate.groups.get(position).map_or("?", |group| group.arn.name());
             return Some(format!("candidate hosts: {} in {group}", targets[position]));
@@ -223,12 +236,14 @@ impl Situation<'_> {
 
     /// A release must end: longer than its plan is as good as failed.
     fn out_of_time(&self) -> Option<String> {
-        let health = &self.plan.health;
-        let delay = health.metric_lag_seconds + health.period_seconds + health.check_seconds;
-        let allowed = self.plan.exposure_seconds() + 2 * u64::from(delay) + u64::from(health.hold_seconds);
-        let spent = self.seconds_since(self.progress.exposed_at);
-        let waits = health.on_inconclusive == OnInconclusive::Pause || self.look.command == Command::Pause;
-        (spent > allowed && !waits).then(|| format!("exposed for {spent} s, planned for at most {allowed} s"))
+        let waited = self.progress.waited_seconds + self.seconds_since(self.progress.waiting_since);
+        let patience = self.plan.longest_wait_seconds();
+        if waited > patience {
+            return Some(format!("waited for people for {waited} s, at most {patience} s"));
+        }
+        let exposed = self.seconds_since(self.progress.exposed_at).saturating_sub(waited);
+        let allowed = self.plan.longest_exposure_seconds();
+        (exposed > allowed).then(|| format!("exposed for {exposed} s, planned for at most {allowed} s"))
     }
 
     /// A reason to stay that is no proof.
@@ -236,8 +251,12 @@ impl Situation<'_> {
         if let Err(reason) = &self.look.observed {
             return Some(format!("metrics: {reason}"));
         }
-        if let Err(reason) = &self.look.candidate_targets {
-            return Some(format!("target health: {reason}"));
+        match &self.look.candidate_targets {
+            Err(reason) => return Some(format!("target health: {reason}")),
+            Ok(targets) if targets.iter().any(|counts| counts.healthy == 0) => {
+                return Some("target health: unknown, health checks are off".into());
+            }
+            Ok(_) => {}
         }
         if self.evidence.e_unhealthy >= SUSPICION {
             return Some(self.evidence.summary.clone());
@@ -252,20 +271,22 @@ impl Situation<'_> {
     }
 
     fn hold(&self, reason: &str) -> Verdict {
-        let policy = self.plan.health.on_inconclusive;
-        let held = self.progress.held_since.map_or(0, |since| seconds_between(since, self.look.now));
-        if held >= u64::from(self.plan.health.hold_seconds)
-            && self.progress.held_since.is_some()
-            && policy != OnInconclusive::Pause
-        {
-            return Verdict::new(
-                Decision::RollBack,
-                format!("rolled back from {}: held for {held} s without relief: {reason}", self.progress.weight),
-            );
+        let held = self.seconds_since(self.progress.held_since);
+        if self.progress.held_since.is_some() && held >= u64::from(self.plan.health.hold_seconds) {
+            return match self.plan.health.on_inconclusive {
+                OnInconclusive::Pause => self.waiting(&format!("held for {held} s without relief: {reason}")),
+                OnInconclusive::Advance if self.nothing_speaks_against_it().is_ok() => {
+                    self.advance(&format!("held for {held} s, and nothing against it: {reason}"))
+                }
+                OnInconclusive::Advance | OnInconclusive::Rollback => Verdict::new(
+                    Decision::RollBack,
+                    format!("rolled back from {}: held for {held} s without relief: {reason}", self.progress.weight),
+                ),
+            };
         }
         let mut verdict = Verdict::new(Decision::Hold, format!("held at {}: {reason}", self.progress.weight));
         // A minute tells most at an even split, and fewer users are exposed there.
-        if self.evidence.e_unhealthy >= SUSPICION && self.progress.weight > Percent::HALF {
+        if self.progress.weight > Percent::HALF {
             verdict.back = self.plan.steps.iter().rposition(|step| step.weight <= Percent::HALF);
         }
         verdict
@@ -278,18 +299,41 @@ impl Situation<'_> {
         Verdict::new(Decision::Advance, format!("{from}: {reason}"))
     }
 
+    fn commanded(&self, reason: &str) -> Verdict {
+        Verdict { commanded: true, ..self.advance(reason) }
+    }
+
     fn waiting(&self, reason: &str) -> Verdict {
-        Verdict::new(Decision::Hold, format!("held at {}: {reason}", self.progress.weight))
+        let verdict = Verdict::new(Decision::Hold, format!("held at {}: {reason}", self.progress.weight));
+        Verdict { waiting: true, ..verdict }
+    }
+
+    fn minimum_time_is_over(&self) -> bool {
+        self.seconds_since(self.progress.shifted_at) >= self.minimum_time_seconds()
+    }
+
+    /// What a release may go on with although nothing is proven; else why not.
+    fn nothing_speaks_against_it(&self) -> Result<(), String> {
+        let Pair { candidate, stable } = self.evidence.since_shift;
+        if self.look.observed.is_err() || self.look.candidate_targets.is_err() {
+            return Err("it cannot be measured".into());
+        }
+        if candidate.requests + stable.requests <= 0.0 {
+            return Err("no measured requests since the last shift".into());
+        }
+        // At the weight that was asked for, so many of the requests should have been the candidate's.
+        let expected = self.progress.weight.fraction() * (candidate.requests + stable.requests);
+        if candidate.requests <= 0.0 && expected >= SURPRISING {
+            return Err(format!("the candidate got none of {} requests", evidence::count(stable.requests)));
+        }
+        // 1 is what no evidence at all amounts to.
+        if self.evidence.e_unhealthy > 1.0 + 1e-9 { Err("some doubt".into()) } else { Ok(()) }
     }
 
     /// Proof, or where nothing can be compared, the measured minimum time without a reason against it.
     fn well_enough(&self) -> Option<String> {
-        let minimum = self.minimum_time_seconds();
-        if self.seconds_since(self.progress.shifted_at) < minimum {
+        if !self.minimum_time_is_over() {
             return None;
-        }
-        if self.look.command == Command::Approve {
-            return Some("approved by an operator".into());
         }
         let evidence = self.evidence;
         if evidence.reference == Reference::Concurrent {
@@ -302,7 +346,7 @@ impl Situation<'_> {
         }
         let shifted = self.progress.shifted_at?;
         let measured = seconds_between(shifted, self.look.window.end);
-        let needed = minimum.max(u64::from(self.plan.health.period_seconds));
+        let needed = self.minimum_time_seconds().max(u64::from(self.plan.health.period_seconds));
         (evidence.since_shift.candidate.requests > 0.0 && self.look.window.end > shifted && measured >= needed)
             .then(|| format!("{measured} s measured without a reason against it; {}", evidence.summary))
     }
@@ -320,21 +364,15 @@ impl Situation<'_> {
             OnInconclusive::Pause => {
                 self.waiting(&format!("no proof of health within the step, waiting for approval; {}", evidence.summary))
             }
-            OnInconclusive::Advance => {
-                let since = evidence.since_shift;
-                let measured = since.candidate.requests + since.stable.requests > 0.0;
-                // 1 is what no evidence at all amounts to.
-                if measured && evidence.e_unhealthy <= 1.0 + 1e-9 {
-                    self.advance(&format!(
-                        "no proof of health within the step, and nothing against it; {}",
-                        evidence.summary
-                    ))
-                } else if measured {
-                    self.hold(&format!("no proof of health within the step, and some doubt; {}", evidence.summary))
-                } else {
-                    self.hold("no measured requests since the last shift")
+            OnInconclusive::Advance => match self.nothing_speaks_against_it() {
+                Ok(()) => self.advance(&format!(
+                    "no proof of health within the step, and nothing against it; {}",
+                    evidence.summary
+                )),
+                Err(doubt) => {
+                    self.hold(&format!("no proof of health within the step, and {doubt}; {}", evidence.summary))
                 }
-            }
+            },
         }
     }
 

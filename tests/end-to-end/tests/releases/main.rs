@@ -6,5 +6,11 @@ mod refused;
 /// Releases that go well.
 mod promoted;
 
+/// Retirement of the slot without traffic.
+mod retired;
+
 /// Releases that must be undone.
 mod rolled_back;
+
+/// Operators' wishes.
+mod commands;

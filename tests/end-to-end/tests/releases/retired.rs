@@ -1,0 +1,89 @@
+use serde_json::json;
+use spillway_end_to_end::{
+    PATIENCE, RATE, assert_all_on, assert_failed, assert_free, assert_retired, assert_succeeded, lab, put, quick, sound,
+};
+use spillway_lab::{Execution, Slot, Status, Traffic, eventually};
+
+/// The retirement that a release has started: named after it.
+fn retirement(lab: &spillway_lab::Lab, release: &Execution) -> Execution {
+    let arn = release.arn().replacen(":release:", ":retire:", 1);
+    Execution::of(lab.aws(), arn)
+}
+
+/// A release that is refused in the rollback window changes nothing: the old slot is retired all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn although_a_release_was_refused_meanwhile() {
+    let lab = lab().await;
+    let shop = lab.service("shop").start().await.unwrap();
+    let mut definition = quick(&shop).await;
+    definition["strategy"]["type"] = json!("all_at_once");
+    definition["retirement"]["window_seconds"] = json!(8);
+    put(&shop, &definition).await;
+    let traffic = Traffic::start(&shop.url(), RATE, 0);
+
+    let release = shop.release(&sound(&shop, "v2")).await.unwrap();
+    assert_succeeded(&release.wait(PATIENCE).await.unwrap(), "Promoted");
+    let refused = shop.release(&json!({"image": "shop:latest"})).await.unwrap().wait(PATIENCE).await.unwrap();
+    assert_failed(&refused, "Refused");
+    assert_eq!(shop.tasks(Slot::Blue).len(), 2, "the window is not over yet");
+
+    let retired = retirement(&lab, &release).wait(PATIENCE).await.unwrap();
+    assert_succeeded(&retired, "Retired");
+    assert_retired(&shop, Slot::Blue).await;
+    assert_all_on(&shop, &traffic, Slot::Green, "v2").await;
+    lab.stop().await;
+}
+
+/// A newer release decides about the slots: the older retirement steps aside.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn not_once_a_newer_release_uses_the_slot() {
+    let lab = lab().await;
+    let shop = lab.service("shop").start().await.unwrap();
+    let mut definition = quick(&shop).await;
+    definition["strategy"]["type"] = json!("all_at_once");
+    definition["retirement"]["window_seconds"] = json!(12);
+    put(&shop, &definition).await;
+    let traffic = Traffic::start(&shop.url(), RATE, 0);
+
+    let first = shop.release(&sound(&shop, "v2")).await.unwrap();
+    assert_succeeded(&first.wait(PATIENCE).await.unwrap(), "Promoted");
+    let second = shop.release(&sound(&shop, "v3")).await.unwrap();
+    assert_succeeded(&second.wait(PATIENCE).await.unwrap(), "Promoted");
+
+    assert_succeeded(&retirement(&lab, &first).wait(PATIENCE).await.unwrap(), "Superseded");
+    assert_all_on(&shop, &traffic, Slot::Blue, "v3").await;
+    assert_succeeded(&retirement(&lab, &second).wait(PATIENCE).await.unwrap(), "Retired");
+    assert_retired(&shop, Slot::Green).await;
+    assert_eq!(traffic.stop().await.failed, 0);
+    lab.stop().await;
+}
+
+/// Weight 0 is no proof: while anybody still gets the old version, it stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_once_it_is_measured_quiet() {
+    let lab = lab().await;
+    let shop = lab.service("shop").stickiness(3600).start().await.unwrap();
+    let mut definition = quick(&shop).await;
+    definition["strategy"]["type"] = json!("all_at_once");
+    put(&shop, &definition).await;
+    // Clients that keep their cookies stay on blue at weight 0.
+    let loyal = Traffic::start(&shop.url(), RATE, 20);
+    let met =
+        eventually(PATIENCE, || async { if loyal.snapshot().ok > 200 { Ok(()) } else { Err(loyal.snapshot().ok) } });
+    met.await.unwrap();
+
+    let release = shop.release(&sound(&shop, "v2")).await.unwrap();
+    let waited = eventually(PATIENCE, || async {
+        let states = retirement(&lab, &release).states().await.unwrap_or_default();
+        if states.iter().filter(|state| *state == "WaitUntilQuiet").count() >= 2 { Ok(()) } else { Err(states) }
+    });
+    waited.await.unwrap();
+    assert_eq!(shop.tasks(Slot::Blue).len(), 2);
+    assert_free(&shop).await;
+    assert_eq!(retirement(&lab, &release).status().await.unwrap(), Status::Running);
+    assert_eq!(loyal.stop().await.failed, 0);
+
+    assert_succeeded(&retirement(&lab, &release).wait(PATIENCE).await.unwrap(), "Retired");
+    assert_retired(&shop, Slot::Blue).await;
+    lab.stop().await;
+}
