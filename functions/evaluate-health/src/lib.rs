@@ -76,27 +76,19 @@ pub async fn handle(
     Ok(check)
 }
 
+/// One call for everything: both slots since the first exposure, and where there is no concurrent baseline, the
+/// hour before as well.
 async fn observe(source: &impl Metrics, plan: &Plan, weight: Percent, window: Window) -> Result<Observed, ApiError> {
     let candidate = metrics::queries(&plan.candidate, &Metric::ALL);
     let stable = metrics::queries(&plan.stable, &Metric::ALL);
     let both: Vec<Query> = [candidate.as_slice(), stable.as_slice()].concat();
-    let series = source.sums(window, &both).await?;
+    let before = if weight < Percent::ALL { 0 } else { BEFORE_SECONDS };
+    let whole = Window { start: metrics::earlier(window.start, before), ..window };
+    let series = source.sums(whole, &both).await?;
     let (of_candidate, of_stable) = series.split_at(candidate.len().min(series.len()));
-
-    let compared = weight < Percent::ALL;
-    let before = if compared { Counts::default() } else { before(source, &stable, window).await? };
-    Ok(Observed {
-        candidate: metrics::traffic(&candidate, of_candidate),
-        stable: metrics::traffic(&stable, of_stable),
-        before,
-    })
-}
-
-/// The stable slot's answers before the first exposure.
-async fn before(source: &impl Metrics, stable: &[Query], window: Window) -> Result<Counts, ApiError> {
-    let hour = Window { start: metrics::earlier(window.start, BEFORE_SECONDS), end: window.start, ..window };
-    let series = source.sums(hour, stable).await?;
-    Ok(metrics::traffic(stable, &series).values().map(|traffic| traffic.answers).sum())
+    let (candidate, stable) = (metrics::traffic(&candidate, of_candidate), metrics::traffic(&stable, of_stable));
+    let before: Counts = stable.range(..window.start).map(|(_, traffic)| traffic.answers).sum();
+    Ok(Observed { candidate, stable, before })
 }
 
 async fn candidate_targets(targets: &impl Targets, plan: &Plan) -> Result<Vec<TargetCounts>, ApiError> {

@@ -2,12 +2,13 @@ use serde_json::json;
 use spillway_end_to_end::{
     PATIENCE, RATE, assert_all_on, assert_failed, assert_free, assert_retired, assert_succeeded, lab, put, quick, sound,
 };
-use spillway_lab::{Execution, Slot, Status, Traffic, eventually};
+use spillway_lab::{Execution, Lab, Slot, Status, Traffic, eventually};
 
 /// The retirement that a release has started: named after it.
-fn retirement(lab: &spillway_lab::Lab, release: &Execution) -> Execution {
-    let arn = release.arn().replacen(":release:", ":retire:", 1);
-    Execution::of(lab.aws(), arn)
+fn retirement(lab: &Lab, release: &Execution) -> Execution {
+    let machine = lab.state_machines().and_then(|machines| machines.arn("retire")).expect("a lab with machines");
+    let name = release.arn().rsplit(':').next().unwrap_or_default();
+    Execution::of(lab.aws(), format!("{}:{name}", machine.replacen(":stateMachine:", ":execution:", 1)))
 }
 
 /// A release that is refused in the rollback window changes nothing: the old slot is retired all the same.
@@ -66,7 +67,8 @@ async fn only_once_it_is_measured_quiet() {
     let mut definition = quick(&shop).await;
     definition["strategy"]["type"] = json!("all_at_once");
     put(&shop, &definition).await;
-    // Clients that keep their cookies stay on blue at weight 0.
+    // Clients that keep their cookies stay on blue at weight 0; new ones do not.
+    let passing = Traffic::start(&shop.url(), RATE, 0);
     let loyal = Traffic::start(&shop.url(), RATE, 20);
     let met =
         eventually(PATIENCE, || async { if loyal.snapshot().ok > 200 { Ok(()) } else { Err(loyal.snapshot().ok) } });
@@ -83,7 +85,9 @@ async fn only_once_it_is_measured_quiet() {
     assert_eq!(retirement(&lab, &release).status().await.unwrap(), Status::Running);
     assert_eq!(loyal.stop().await.failed, 0);
 
+    assert_succeeded(&release.wait(PATIENCE).await.unwrap(), "Promoted");
     assert_succeeded(&retirement(&lab, &release).wait(PATIENCE).await.unwrap(), "Retired");
     assert_retired(&shop, Slot::Blue).await;
+    assert_eq!(passing.stop().await.failed, 0);
     lab.stop().await;
 }

@@ -133,6 +133,25 @@ async fn when_nothing_can_be_measured() {
     lab.stop().await;
 }
 
+/// The API tells the new weights, and no request follows them: believed traffic is not enough.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_no_request_reaches_the_candidate() {
+    let lab = lab().await;
+    let shop = lab.service("shop").start().await.unwrap();
+    let mut definition = quick(&shop).await;
+    definition["health"]["hold_seconds"] = json!(4);
+    put(&shop, &definition).await;
+    let traffic = Traffic::start(&shop.url(), RATE, 0);
+    lab.alb().faults().propagation_delay(std::time::Duration::from_hours(1));
+
+    let outcome = shop.release(&sound(&shop, "v2")).await.unwrap().wait(PATIENCE).await.unwrap();
+    assert_failed(&outcome, "RolledBack");
+    assert!(outcome.cause.as_ref().unwrap().contains("the candidate got none of"), "{:?}", outcome.cause);
+    assert_all_on(&shop, &traffic, Slot::Blue, "v1").await;
+    assert_eq!(traffic.stop().await.failed, 0);
+    lab.stop().await;
+}
+
 /// An operator's wish, through the lease.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_an_operator_aborts() {
