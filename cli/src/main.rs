@@ -1,5 +1,7 @@
 //! The command line of Spillway.
 
+mod input;
+mod judge;
 mod schema;
 mod validate;
 
@@ -19,6 +21,7 @@ struct Arguments {
 enum Command {
     /// Check a service definition, offline, and list every problem.
     Validate(validate::Arguments),
+    Judge(judge::Arguments),
     /// Print the JSON Schema of a service definition, for editors.
     Schema,
 }
@@ -26,6 +29,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Validate(arguments) => validate::run(&arguments),
+        Command::Judge(arguments) => judge::run(&arguments),
         Command::Schema => schema::run(),
     }
 }

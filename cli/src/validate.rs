@@ -1,16 +1,12 @@
 //! `spillway validate`: is a service definition one?
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use spillway_core::definition::ServiceDefinition;
 
-/// Exit code for a definition with problems.
-const INVALID: u8 = 1;
-/// Exit code for a file that cannot be read.
-const UNREADABLE: u8 = 2;
+use crate::input::{Fault, read};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -20,39 +16,27 @@ pub struct Arguments {
 
 /// Prints what the definition says, or every problem with its place, its value and what is allowed.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let name = arguments.file.display();
-    let text = match read(&arguments.file) {
-        Ok(text) => text,
-        Err(error) => {
-            eprintln!("spillway: {name}: {error}");
-            return ExitCode::from(UNREADABLE);
-        }
-    };
-    match ServiceDefinition::from_json(&text) {
-        Ok(definition) => {
-            let steps: Vec<String> = definition.strategy.steps().iter().map(|step| step.weight.to_string()).collect();
-            println!(
-                "{name}: valid: service {}, {} {}, strategy {} ({})",
-                definition.service,
-                definition.routes.len(),
-                if definition.routes.len() == 1 { "route" } else { "routes" },
-                definition.strategy.kind,
-                steps.join(", "),
-            );
+    match check(arguments) {
+        Ok(summary) => {
+            println!("{summary}");
             ExitCode::SUCCESS
         }
-        Err(invalid) => {
-            eprintln!("{name}: {invalid}");
-            ExitCode::from(INVALID)
-        }
+        Err(fault) => fault.report(),
     }
 }
 
-fn read(file: &Path) -> std::io::Result<String> {
-    if file.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text)?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(file)
+fn check(arguments: &Arguments) -> Result<String, Fault> {
+    let name = arguments.file.display().to_string();
+    let text = read(&arguments.file)?;
+    let definition = ServiceDefinition::from_json(&text)
+        .map_err(|invalid| Fault::Invalid { name: name.clone(), problem: invalid.to_string() })?;
+    let steps: Vec<String> = definition.strategy.steps().iter().map(|step| step.weight.to_string()).collect();
+    let routes = definition.routes.len();
+    Ok(format!(
+        "{name}: valid: service {}, {routes} {}, strategy {} ({})",
+        definition.service,
+        if routes == 1 { "route" } else { "routes" },
+        definition.strategy.kind,
+        steps.join(", "),
+    ))
 }

@@ -11,6 +11,7 @@ pub mod arn;
 pub mod compute;
 pub mod decision;
 pub mod definition;
+pub mod figures;
 pub mod judge;
 pub mod lease;
 pub mod metrics;

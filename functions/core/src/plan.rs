@@ -445,11 +445,10 @@ impl Plan {
         if self.stable.slot == slot { &self.stable } else { &self.candidate }
     }
 
-    /// Metric periods that the judge plans with: the sum of the longest times and holds of all steps.
+    /// Metric periods that the judge plans with.
     #[must_use]
     pub fn planned_periods(&self) -> usize {
-        let periods = exposure_seconds(&self.steps, &self.health) / u64::from(self.health.period_seconds.max(1));
-        usize::try_from(periods).unwrap_or(usize::MAX).max(2)
+        planned_periods(&self.steps, &self.health)
     }
 
     /// Seconds after which a release that still exposes users has taken longer than planned, waiting for people
@@ -464,6 +463,13 @@ impl Plan {
     pub fn longest_wait_seconds(&self) -> u64 {
         WAITING_LOOKS * u64::from(WAITING_FACTOR * self.health.check_seconds)
     }
+}
+
+/// Metric periods that the judge plans with: the sum of the longest times and holds of all steps; at least 2.
+#[must_use]
+pub fn planned_periods(steps: &[Step], health: &HealthPolicy) -> usize {
+    let periods = exposure_seconds(steps, health) / u64::from(health.period_seconds.max(1));
+    usize::try_from(periods).unwrap_or(usize::MAX).max(2)
 }
 
 fn exposure_seconds(steps: &[Step], health: &HealthPolicy) -> u64 {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Look;
+use crate::figures::{e_value, rate, short};
 use crate::judge::hard_failure::{self, Baseline, hard_failure};
 use crate::judge::sequential::{ADVANCE, ERRORS, log_e_over_limit};
 use crate::judge::{Counts, Pair};
@@ -173,66 +174,4 @@ fn unanswered(look: &Look, observed: &super::Observed) -> Option<Counts> {
     let usual = stable.error_rate().unwrap_or(0.0).clamp(0.0, 1.0);
     let unusual = candidate.error_rate().is_some_and(|share| share >= usual + UNANSWERED.1);
     (candidate.requests >= UNANSWERED.0 && unusual).then_some(candidate)
-}
-
-/// e^x, kept finite so that JSON can hold it.
-fn e_value(log: f64) -> f64 {
-    log.min(690.0).exp()
-}
-
-/// `0.52 % of 12 031`.
-pub(super) fn rate(counts: Counts) -> String {
-    match counts.error_rate() {
-        None => "without requests".into(),
-        Some(rate) => {
-            let percent = 100.0 * rate;
-            let digits = if percent == 0.0 {
-                0
-            } else if percent < 0.1 {
-                3
-            } else if percent < 10.0 {
-                2
-            } else {
-                0
-            };
-            format!("{percent:.digits$} % of {}", count(counts.requests))
-        }
-    }
-}
-
-/// A count with thin groups of three digits: `229 114`.
-pub(super) fn count(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-fn short(e: f64) -> String {
-    if e >= 1e6 {
-        format!("{e:.0e}")
-    } else if e >= 10.0 {
-        count(e)
-    } else {
-        format!("{e:.2}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_read_well() {
-        assert_eq!(count(229_114.0), "229 114");
-        assert_eq!(count(12.0), "12");
-        assert_eq!(rate(Counts { errors: 63.0, requests: 12_031.0 }), "0.52 % of 12 031");
-        assert_eq!(rate(Counts { errors: 0.0, requests: 5.0 }), "0 % of 5");
-        assert_eq!(rate(Counts::default()), "without requests");
-    }
 }

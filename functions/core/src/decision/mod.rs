@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::definition::OnInconclusive;
+use crate::figures;
 use crate::judge::{Counts, Pair};
 use crate::metrics::{Traffic, Window};
 use crate::plan::{self, Plan};
@@ -225,7 +226,7 @@ impl Situation<'_> {
         {
             return Some(format!(
                 "error limit: candidate {} against at most {}, e-value {:.0} >= {:.0}",
-                evidence::rate(evidence.candidate),
+                figures::rate(evidence.candidate),
                 limit.max_error_rate,
                 limit.e_value,
                 evidence.unhealthy_at
@@ -264,8 +265,8 @@ impl Situation<'_> {
         self.evidence.unanswered.map(|unanswered| {
             format!(
                 "answers: {} of the candidate's latest {} requests have none yet",
-                evidence::count(unanswered.errors),
-                evidence::count(unanswered.requests)
+                figures::count(unanswered.errors),
+                figures::count(unanswered.requests)
             )
         })
     }
@@ -324,7 +325,7 @@ impl Situation<'_> {
         // At the weight that was asked for, so many of the requests should have been the candidate's.
         let expected = self.progress.weight.fraction() * (candidate.requests + stable.requests);
         if candidate.requests <= 0.0 && expected >= SURPRISING {
-            return Err(format!("the candidate got none of {} requests", evidence::count(stable.requests)));
+            return Err(format!("the candidate got none of {} requests", figures::count(stable.requests)));
         }
         // 1 is what no evidence at all amounts to.
         if self.evidence.e_unhealthy > 1.0 + 1e-9 { Err("some doubt".into()) } else { Ok(()) }

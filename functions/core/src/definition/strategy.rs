@@ -185,6 +185,18 @@ impl Strategy {
     /// The last weight that leaves the stable version enough traffic to be compared with.
     const LAST_COMPARED: Percent = Percent::whole(95);
 
+    /// A strategy with all of its defaults.
+    #[must_use]
+    pub fn of(kind: StrategyType) -> Self {
+        Self {
+            kind,
+            canary: Canary::default(),
+            linear: Linear::default(),
+            minimum_time_seconds: default_minimum_time(),
+            max_step_seconds: default_max_step(),
+        }
+    }
+
     /// The steps that the strategy expands to, in order. Promotion to 100 % follows the last of them.
     #[must_use]
     pub fn steps(&self) -> Vec<Step> {

@@ -1,13 +1,17 @@
 //! The judge: is the candidate worse than the stable version?
 //!
 //! It may be asked at any time and as often as anyone likes: its error guarantee holds at every look.
-//! [`sequential`] holds the process, [`hard_failure`] the rule for what is broken beyond doubt.
+//! [`sequential`] holds the process, [`latency`] joins slow requests to it, [`dispersion`] tells how much errors
+//! vary, and [`mod@hard_failure`] holds the rule for what is broken beyond doubt. [`replay`] judges recorded minutes.
 //!
 //! Sources: Lindon & Malek, arXiv 2011.03567 (counting processes); Lindon, Sanden & Shirikian,
 //! arXiv 2205.14762 (rapid regression detection); Turner, Ly & Grünwald, arXiv 2106.02693 (two-sample
 //! e-values).
 
+pub mod dispersion;
 pub mod hard_failure;
+pub mod latency;
+pub mod replay;
 pub mod sequential;
 
 use serde::{Deserialize, Serialize};
