@@ -98,11 +98,12 @@ fn id(index: usize) -> String {
 
 fn data_query(index: usize, query: &Query, period_seconds: u32) -> MetricDataQuery {
     let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
+    let group = query.group.as_ref().map(|group| dimension("TargetGroup", group.dimension()));
+    let dimensions = group.into_iter().chain([dimension("LoadBalancer", query.load_balancer.as_str())]).collect();
     let metric = ApiMetric::builder()
         .namespace(NAMESPACE)
         .metric_name(query.metric.name())
-        .dimensions(dimension("TargetGroup", query.group.arn.dimension()))
-        .dimensions(dimension("LoadBalancer", query.group.load_balancer.as_str()))
+        .set_dimensions(Some(dimensions))
         .build();
     let period = i32::try_from(period_seconds).unwrap_or(i32::MAX);
     let stat = MetricStat::builder().metric(metric).period(period).stat("Sum").build();

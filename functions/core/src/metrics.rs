@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::arn::{LoadBalancerDimension, TargetGroupArn};
 use crate::judge::{Counts, Pair};
 use crate::plan::{PlannedGroup, Side};
 
-/// A metric of a target group; the statistic is always Sum.
+/// A metric of a target group or load balancer; the statistic is always Sum.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Metric {
     /// Requests for which a target was chosen, counted when they arrive.
@@ -26,11 +27,14 @@ pub enum Metric {
     Target5xx,
     /// Connections to targets that failed.
     ConnectionErrors,
+    /// Answers that the load balancer made itself, 5XX: no target to choose, none that answers. Told of load
+    /// balancers only, so an empty or hanging group shows here alone.
+    LoadBalancer5xx,
 }
 
 impl Metric {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
+    /// What is asked of a target group.
+    pub const OF_GROUPS: [Self; 6] = [
         Self::RequestCount,
         Self::Target2xx,
         Self::Target3xx,
@@ -38,6 +42,9 @@ impl Metric {
         Self::Target5xx,
         Self::ConnectionErrors,
     ];
+
+    /// What is asked of a load balancer.
+    pub const OF_LOAD_BALANCERS: [Self; 2] = [Self::RequestCount, Self::LoadBalancer5xx];
 
     /// CloudWatch's name for it.
     #[must_use]
@@ -49,6 +56,7 @@ impl Metric {
             Self::Target4xx => "HTTPCode_Target_4XX_Count",
             Self::Target5xx => "HTTPCode_Target_5XX_Count",
             Self::ConnectionErrors => "TargetConnectionErrorCount",
+            Self::LoadBalancer5xx => "HTTPCode_ELB_5XX_Count",
         }
     }
 }
@@ -98,13 +106,15 @@ pub fn earlier(at: Timestamp, seconds: u32) -> Timestamp {
     at.checked_sub(SignedDuration::from_secs(i64::from(seconds))).unwrap_or(Timestamp::MIN)
 }
 
-/// One thing to ask: the sums of a metric of a group.
+/// One thing to ask: the sums of a metric of a group, or of a load balancer as a whole.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Query {
     /// The metric.
     pub metric: Metric,
-    /// The group and its load balancer.
-    pub group: PlannedGroup,
+    /// The load balancer.
+    pub load_balancer: LoadBalancerDimension,
+    /// The target group behind it; `None` asks about the load balancer.
+    pub group: Option<TargetGroupArn>,
 }
 
 /// Sums by start of period.
@@ -122,7 +132,19 @@ pub struct Traffic {
 /// The questions about one slot.
 #[must_use]
 pub fn queries(side: &Side, metrics: &[Metric]) -> Vec<Query> {
-    side.groups.iter().flat_map(|group| metrics.iter().map(|&metric| Query { metric, group: group.clone() })).collect()
+    let ask = |group: &PlannedGroup, metric| Query {
+        metric,
+        load_balancer: group.load_balancer.clone(),
+        group: Some(group.arn.clone()),
+    };
+    side.groups.iter().flat_map(|group| metrics.iter().map(move |&metric| ask(group, metric))).collect()
+}
+
+/// The questions about a slot's load balancers.
+#[must_use]
+pub fn load_balancer_queries(side: &Side) -> Vec<Query> {
+    let ask = |group: &PlannedGroup, metric| Query { metric, load_balancer: group.load_balancer.clone(), group: None };
+    side.groups.iter().flat_map(|group| Metric::OF_LOAD_BALANCERS.map(|metric| ask(group, metric))).collect()
 }
 
 /// Adds up the answers to [`queries`], in the same order, by period.
@@ -137,7 +159,7 @@ pub fn traffic(queries: &[Query], answers: &[Series]) -> BTreeMap<Timestamp, Tra
             match query.metric {
                 Metric::RequestCount => traffic.requests += sum,
                 Metric::Target2xx | Metric::Target3xx | Metric::Target4xx => traffic.answers.requests += sum,
-                Metric::Target5xx | Metric::ConnectionErrors => {
+                Metric::Target5xx | Metric::ConnectionErrors | Metric::LoadBalancer5xx => {
                     traffic.answers.requests += sum;
                     traffic.answers.errors += sum;
                 }

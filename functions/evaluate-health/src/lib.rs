@@ -10,14 +10,13 @@ use spillway_aws::ports::{Metrics, Targets};
 use spillway_core::decision::{self, Check, Command, Look, Observed};
 use spillway_core::judge::Counts;
 use spillway_core::lease::Lease;
-use spillway_core::metrics::{self, Metric, Query, Window};
+use spillway_core::metrics::{self, Metric, Query, Series, Window};
 use spillway_core::plan::Plan;
 use spillway_core::progress::Progress;
 use spillway_core::targets::TargetCounts;
-use spillway_core::weight::Percent;
 use thiserror::Error;
 
-/// Seconds before the first exposure that are looked at where there is no concurrent baseline.
+/// Seconds before the first exposure that tell what is usual.
 const BEFORE_SECONDS: u32 = 3600;
 
 /// What to check.
@@ -67,7 +66,7 @@ pub async fn handle(
     let look = Look {
         now,
         window,
-        observed: observe(source, &plan, progress.weight, window).await.map_err(|error| error.to_string()),
+        observed: observe(source, &plan, window).await.map_err(|error| error.to_string()),
         candidate_targets: candidate_targets(targets, &plan).await.map_err(|error| error.to_string()),
         command,
     };
@@ -76,19 +75,21 @@ pub async fn handle(
     Ok(check)
 }
 
-/// One call for everything: both slots since the first exposure, and where there is no concurrent baseline, the
-/// hour before as well.
-async fn observe(source: &impl Metrics, plan: &Plan, weight: Percent, window: Window) -> Result<Observed, ApiError> {
-    let candidate = metrics::queries(&plan.candidate, &Metric::ALL);
-    let stable = metrics::queries(&plan.stable, &Metric::ALL);
-    let both: Vec<Query> = [candidate.as_slice(), stable.as_slice()].concat();
-    let before = if weight < Percent::ALL { 0 } else { BEFORE_SECONDS };
-    let whole = Window { start: metrics::earlier(window.start, before), ..window };
-    let series = source.sums(whole, &both).await?;
-    let (of_candidate, of_stable) = series.split_at(candidate.len().min(series.len()));
-    let (candidate, stable) = (metrics::traffic(&candidate, of_candidate), metrics::traffic(&stable, of_stable));
+/// One call for everything: both slots and their load balancers, since the hour before the first exposure.
+async fn observe(source: &impl Metrics, plan: &Plan, window: Window) -> Result<Observed, ApiError> {
+    let candidate = metrics::queries(&plan.candidate, &Metric::OF_GROUPS);
+    let stable = metrics::queries(&plan.stable, &Metric::OF_GROUPS);
+    let load_balancers = metrics::load_balancer_queries(&plan.stable);
+    let all: Vec<Query> = [candidate.as_slice(), stable.as_slice(), load_balancers.as_slice()].concat();
+    let whole = Window { start: metrics::earlier(window.start, BEFORE_SECONDS), ..window };
+    let mut series = source.sums(whole, &all).await?.into_iter();
+    let mut answers = |queries: &[Query]| {
+        let mine: Vec<Series> = series.by_ref().take(queries.len()).collect();
+        metrics::traffic(queries, &mine)
+    };
+    let (candidate, stable, load_balancers) = (answers(&candidate), answers(&stable), answers(&load_balancers));
     let before: Counts = stable.range(..window.start).map(|(_, traffic)| traffic.answers).sum();
-    Ok(Observed { candidate, stable, before })
+    Ok(Observed { candidate, stable, load_balancers, before })
 }
 
 async fn candidate_targets(targets: &impl Targets, plan: &Plan) -> Result<Vec<TargetCounts>, ApiError> {

@@ -202,6 +202,27 @@ async fn requests_without_answers_are_a_reason_to_wait() {
 }
 
 #[tokio::test]
+async fn the_load_balancers_own_errors_are_a_reason_to_wait() {
+    // An empty group: its requests are in no target metric.
+    for (before, own_errors, weight, held) in
+        [(0, 50, 5, true), (0, 5, 5, false), (1000, 50, 5, false), (0, 50, 95, false)]
+    {
+        let world = world();
+        for m in -10..0 {
+            world.record_load_balancer("app/shop/1", at(m), 30_000, before);
+        }
+        for m in 0..4 {
+            minute(&world, m, (1500, 1), (28_500, 28));
+            world.record_load_balancer("app/shop/1", at(m), 3000, own_errors);
+        }
+        let progress = Progress { weight: Percent::whole(weight), ..progress() };
+        let check = look(&world, the_plan(), progress, at(6)).await;
+        assert_eq!(check.decision == Decision::Hold, held, "{before} {own_errors} {weight}: {}", check.reason);
+        assert_eq!(check.evidence.load_balancer_errors.is_some(), held);
+    }
+}
+
+#[tokio::test]
 async fn without_stable_traffic_the_measured_minimum_time_advances_and_an_absolute_limit_stops() {
     let mut plan = the_plan();
     plan.steps = vec![

@@ -120,7 +120,8 @@ impl Metrics for World {
     async fn sums(&self, window: Window, queries: &[Query]) -> Result<Vec<Series>, ApiError> {
         self.call("GetMetricData", "", |state| {
             let series = |query: &Query| {
-                let all = state.metrics.get(&(query.group.arn.as_str().to_owned(), query.metric.name()));
+                let subject = query.group.as_ref().map_or(query.load_balancer.as_str(), TargetGroupArn::as_str);
+                let all = state.metrics.get(&(subject.to_owned(), query.metric.name()));
                 all.map(|all| all.range(window.start..window.end).map(|(at, sum)| (*at, *sum)).collect())
                     .unwrap_or_default()
             };
@@ -187,6 +188,16 @@ impl World {
             service.deployments.retain(|deployment| deployment.primary);
             for deployment in &mut service.deployments {
                 deployment.rollout = Some(Rollout::Completed);
+            }
+        }
+    }
+
+    /// Records the requests that a load balancer forwarded in one period, and the 5XX that it made itself.
+    pub fn record_load_balancer(&self, name: &str, at: jiff::Timestamp, requests: u32, own_errors: u32) {
+        let mut state = self.state();
+        for (metric, sum) in [(Metric::RequestCount, requests), (Metric::LoadBalancer5xx, own_errors)] {
+            if sum > 0 {
+                state.metrics.entry((name.to_owned(), metric.name())).or_default().insert(at, f64::from(sum));
             }
         }
     }

@@ -26,7 +26,13 @@ fn queries(count: usize) -> Vec<Query> {
         arn: TargetGroupArn::parse(arn).unwrap(),
         load_balancer: LoadBalancerDimension::try_from("app/shop/1".to_owned()).unwrap(),
     };
-    (0..count).map(|index| Query { metric: Metric::ALL[index % 6], group: group.clone() }).collect()
+    (0..count)
+        .map(|index| Query {
+            metric: Metric::OF_GROUPS[index % 6],
+            load_balancer: group.load_balancer.clone(),
+            group: Some(group.arn.clone()),
+        })
+        .collect()
 }
 
 fn text(text: &str) -> Value {
@@ -93,6 +99,21 @@ async fn pages_are_read_to_the_end_and_put_together() {
         let seconds = time.as_float().or(time.as_integer().map(|integer| i128::from(integer) as f64));
         assert_eq!(seconds, Some((START + second) as f64), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_load_balancer_as_a_whole_has_one_dimension() {
+    let double = Double::start(|_| page(vec![result("m0", "Complete", &[(0, 7.0)])], None)).await;
+    let query = Query { metric: Metric::LoadBalancer5xx, group: None, ..queries(1).remove(0) };
+    let series = CloudWatch::new(&double.config().await).sums(window(), &[query]).await.unwrap();
+    assert_eq!(series, [Series::from([(at(0), 7.0)])]);
+    let sent = double.calls()[0].cbor();
+    let metric = member(&member(&sent, "MetricDataQueries").unwrap().as_array().unwrap()[0], "MetricStat")
+        .and_then(|stat| member(stat, "Metric"))
+        .unwrap();
+    assert_eq!(member(metric, "MetricName"), Some(&text("HTTPCode_ELB_5XX_Count")));
+    let dimension = map(vec![("Name", text("LoadBalancer")), ("Value", text("app/shop/1"))]);
+    assert_eq!(member(metric, "Dimensions"), Some(&Value::Array(vec![dimension])));
 }
 
 #[tokio::test]

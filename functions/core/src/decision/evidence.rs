@@ -17,6 +17,9 @@ use crate::weight::Percent;
 
 /// Least requests, and least share of them beyond the stable slot's, that must be unanswered before it counts.
 const UNANSWERED: (f64, f64) = (20.0, 0.15);
+/// Least errors that the load balancer made itself, least share of the candidate's part of all requests, and how
+/// often the usual share is allowed for.
+const OWN_ERRORS: (f64, f64, f64) = (10.0, 0.15, 2.0);
 
 /// The numbers behind a decision.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -53,6 +56,9 @@ pub struct Evidence {
     /// Latest requests of the candidate, and as `errors` those without an answer, when they are too many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unanswered: Option<Counts>,
+    /// Latest requests at the load balancers, and as `errors` the 5XX that they made themselves, when they are too many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_balancer_errors: Option<Counts>,
 }
 
 /// What the candidate is compared with.
@@ -125,6 +131,7 @@ impl Evidence {
                 ),
             }),
             unanswered: unanswered(look, &observed),
+            load_balancer_errors: load_balancer_errors(look, &observed, progress.weight),
         };
         evidence.summary = evidence.line();
         evidence
@@ -161,8 +168,7 @@ fn first_after_shift(window: Window, progress: &Progress) -> usize {
 /// errors. Only a reason to wait, since requests are counted when they arrive and answers when they are given.
 /// Some kinds of requests never have one, such as WebSocket upgrades: what the stable slot shows as well is no sign.
 fn unanswered(look: &Look, observed: &super::Observed) -> Option<Counts> {
-    let starts: Vec<_> = look.window.starts().collect();
-    let last = &starts[starts.len().saturating_sub(hard_failure::PERIODS)..];
+    let last = latest(look.window);
     let missing = |side: &BTreeMap<Timestamp, Traffic>| {
         let periods = last.iter().filter_map(|at| side.get(at));
         periods.fold(Counts::default(), |sum, traffic| Counts {
@@ -174,4 +180,23 @@ fn unanswered(look: &Look, observed: &super::Observed) -> Option<Counts> {
     let usual = stable.error_rate().unwrap_or(0.0).clamp(0.0, 1.0);
     let unusual = candidate.error_rate().is_some_and(|share| share >= usual + UNANSWERED.1);
     (candidate.requests >= UNANSWERED.0 && unusual).then_some(candidate)
+}
+
+/// The load balancers' own 5XX in the last periods, if they are more than usual by a good part of the
+/// candidate's share: a group that is empty or hangs shows nowhere else.
+fn load_balancer_errors(look: &Look, observed: &super::Observed, weight: Percent) -> Option<Counts> {
+    let counts = |traffic: &Traffic| Counts {
+        errors: traffic.answers.errors,
+        requests: traffic.requests + traffic.answers.errors,
+    };
+    let before: Counts = observed.load_balancers.range(..look.window.start).map(|(_, traffic)| counts(traffic)).sum();
+    let last: Counts = latest(look.window).iter().filter_map(|at| observed.load_balancers.get(at)).map(counts).sum();
+    let excess = last.error_rate()? - OWN_ERRORS.2 * before.error_rate().unwrap_or(0.0);
+    (last.errors >= OWN_ERRORS.0 && excess >= OWN_ERRORS.1 * weight.fraction()).then_some(last)
+}
+
+/// The starts of the last periods.
+fn latest(window: Window) -> Vec<Timestamp> {
+    let starts: Vec<_> = window.starts().collect();
+    starts[starts.len().saturating_sub(hard_failure::PERIODS)..].to_vec()
 }

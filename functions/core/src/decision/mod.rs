@@ -100,6 +100,9 @@ pub struct Observed {
     pub candidate: BTreeMap<Timestamp, Traffic>,
     /// The stable slot's, by period.
     pub stable: BTreeMap<Timestamp, Traffic>,
+    /// The load balancers': requests that were forwarded, and as errors the 5XX that they made themselves. From
+    /// the hour before the first exposure on.
+    pub load_balancers: BTreeMap<Timestamp, Traffic>,
     /// The stable slot's answers in the hour before the first exposure.
     pub before: Counts,
 }
@@ -262,11 +265,23 @@ impl Situation<'_> {
         if self.evidence.e_unhealthy >= SUSPICION {
             return Some(self.evidence.summary.clone());
         }
-        self.evidence.unanswered.map(|unanswered| {
-            format!(
+        self.guard()
+    }
+
+    /// What no process tests, and is a reason to wait all the same.
+    fn guard(&self) -> Option<String> {
+        if let Some(unanswered) = self.evidence.unanswered {
+            return Some(format!(
                 "answers: {} of the candidate's latest {} requests have none yet",
                 figures::count(unanswered.errors),
                 figures::count(unanswered.requests)
+            ));
+        }
+        self.evidence.load_balancer_errors.map(|errors| {
+            format!(
+                "load balancer: it made {} errors of its own in the latest {} requests",
+                figures::count(errors.errors),
+                figures::count(errors.requests)
             )
         })
     }
@@ -318,6 +333,9 @@ impl Situation<'_> {
         let Pair { candidate, stable } = self.evidence.since_shift;
         if self.look.observed.is_err() || self.look.candidate_targets.is_err() {
             return Err("it cannot be measured".into());
+        }
+        if let Some(reason) = self.guard() {
+            return Err(reason);
         }
         if candidate.requests + stable.requests <= 0.0 {
             return Err("no measured requests since the last shift".into());

@@ -133,6 +133,31 @@ async fn when_nothing_can_be_measured() {
     lab.stop().await;
 }
 
+/// A candidate that passes its health checks and hangs on requests makes no target errors at all: its users get
+/// the load balancer's 504.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_candidate_hangs() {
+    let settings = spillway_lab::AlbSettings {
+        idle_timeout: std::time::Duration::from_secs(1),
+        ..spillway_lab::AlbSettings::default()
+    };
+    let lab = spillway_lab::Lab::builder().alb(settings).start().await.unwrap();
+    let shop = lab.service("shop").start().await.unwrap();
+    let mut definition = quick(&shop).await;
+    definition["health"]["hold_seconds"] = json!(3);
+    definition["strategy"]["max_step_seconds"] = json!(20);
+    put(&shop, &definition).await;
+    let traffic = Traffic::start(&shop.url(), RATE, 0);
+    let image = shop.publish_image("v2", Dials::version("v2").latency_ms(60_000));
+
+    let outcome = shop.release(&json!({"image": image})).await.unwrap().wait(PATIENCE).await.unwrap();
+    assert_failed(&outcome, "RolledBack");
+    let cause = outcome.cause.as_ref().unwrap();
+    assert!(cause.starts_with("rolled back from 10 %: ") && cause.contains("have none yet"), "{cause}");
+    assert_all_on(&shop, &traffic, Slot::Blue, "v1").await;
+    lab.stop().await;
+}
+
 /// The API tells the new weights, and no request follows them: believed traffic is not enough.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_no_request_reaches_the_candidate() {

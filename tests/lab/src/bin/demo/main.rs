@@ -46,7 +46,7 @@ fn stopped() -> ExitCode {
 
 async fn demo(arguments: &Arguments) -> Result<ExitCode, LabError> {
     let mut screen = Screen::new();
-    screen.line("Starting the lab: building the functions, then emulated AWS, a load balancer and an application ...");
+    screen.line("Starting the lab: building the functions (minutes the first time), emulated AWS, a load balancer, an application ...");
     let lab = Lab::builder().start().await?;
     let scenario = Scenario::start(&lab).await?;
     let here = std::env::current_dir().unwrap_or_default();
