@@ -262,6 +262,8 @@ impl Lab {
             ("AWS_ENDPOINT_URL_CLOUDWATCH", self.alb.cloudwatch_url()),
             ("AWS_ENDPOINT_URL_AUTO_SCALING", text(self.auto_scaling.url())),
             ("AWS_REGION", text(crate::aws::REGION)),
+            // What boto3 and version 1 of the command line tool read.
+            ("AWS_DEFAULT_REGION", text(crate::aws::REGION)),
             ("AWS_ACCESS_KEY_ID", text("test")),
             ("AWS_SECRET_ACCESS_KEY", text("test")),
         ]

@@ -6,5 +6,7 @@ mod definition;
 mod judge;
 /// What the crate must not depend on.
 mod layering;
+/// Planning.
+mod plan;
 /// Editing routes.
 mod route;
