@@ -155,3 +155,83 @@ pub fn assert_succeeded(outcome: &Outcome, state: &str) {
         outcome.states().join(", ")
     );
 }
+
+/// A service with live traffic, about to be released: given a lab and a change to its definition.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    /// The service, on blue with version v1.
+    pub shop: Service<'a>,
+    /// Its users.
+    pub traffic: Traffic,
+}
+
+impl<'a> Scene<'a> {
+    /// Starts the service `shop` with a quick definition, changed, and its users.
+    ///
+    /// # Panics
+    /// If the service does not start.
+    pub async fn new(lab: &'a Lab, change: impl FnOnce(&mut Value)) -> Self {
+        let shop = match lab.service("shop").start().await {
+            Ok(shop) => shop,
+            Err(error) => panic!("the service does not start: {error}"),
+        };
+        let mut definition = quick(&shop).await;
+        change(&mut definition);
+        put(&shop, &definition).await;
+        let traffic = Traffic::start(&shop.url(), RATE, 0);
+        Self { shop, traffic }
+    }
+
+    /// Starts a release.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn start(&self, version: &Value) -> Execution {
+        match self.shop.release(version).await {
+            Ok(execution) => execution,
+            Err(error) => panic!("the release does not start: {error}"),
+        }
+    }
+
+    /// Releases a version, and waits for the end.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn release(&self, version: &Value) -> Outcome {
+        ended(&self.start(version).await).await
+    }
+
+    /// Releases a version of these dials, named v2.
+    pub async fn release_v2(&self, dials: impl FnOnce(Dials) -> Dials) -> Outcome {
+        let image = self.shop.publish_image("v2", dials(Dials::version("v2")));
+        self.release(&serde_json::json!({ "image": image })).await
+    }
+
+    /// All is as before the release: all traffic is on blue, measured, and the lease is free. Gives what users saw.
+    pub async fn unharmed(self) -> TrafficCounts {
+        assert_all_on(&self.shop, &self.traffic, Slot::Blue, "v1").await;
+        self.traffic.stop().await
+    }
+}
+
+/// How an execution ended.
+///
+/// # Panics
+/// If it does not end.
+pub async fn ended(execution: &Execution) -> Outcome {
+    match execution.wait(PATIENCE).await {
+        Ok(outcome) => outcome,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The cause contains each of these.
+///
+/// # Panics
+/// If not.
+pub fn assert_cause(outcome: &Outcome, parts: &[&str]) {
+    let cause = outcome.cause.as_deref().unwrap_or_default();
+    for part in parts {
+        assert!(cause.contains(part), "no \"{part}\" in {cause}");
+    }
+}

@@ -1,27 +1,23 @@
+use std::time::Duration;
+
 use serde_json::json;
 use spillway_end_to_end::{
-    PATIENCE, RATE, assert_all_on, assert_failed, assert_retired, entered, lab, put, quick, sound,
+    Scene, assert_all_on, assert_cause, assert_failed, assert_retired, assert_succeeded, ended, entered, lab, sound,
 };
-use spillway_lab::{Dials, Misbehaviour, Slot, Traffic};
+use spillway_lab::service::unpublished_image;
+use spillway_lab::{AlbSettings, Dials, Lab, Misbehaviour, Slot};
 
 /// 20 % errors at a small weight: caught by the judge, undone, and the candidate retired.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_errors() {
     let lab = lab().await;
-    let shop = lab.service("shop").start().await.unwrap();
-    let mut definition = quick(&shop).await;
-    definition["strategy"]["max_step_seconds"] = json!(30);
-    put(&shop, &definition).await;
-    let traffic = Traffic::start(&shop.url(), RATE, 0);
-    let image = shop.publish_image("v2", Dials::version("v2").error_rate(0.2));
-
-    let outcome = shop.release(&json!({"image": image})).await.unwrap().wait(PATIENCE).await.unwrap();
+    let scene = Scene::new(&lab, |definition| definition["strategy"]["max_step_seconds"] = json!(30)).await;
+    let outcome = scene.release_v2(|v2| v2.error_rate(0.2)).await;
     assert_failed(&outcome, "RolledBack");
-    let cause = outcome.cause.as_ref().unwrap();
-    assert!(cause.starts_with("rolled back from 10 %: ") && cause.contains("errors: candidate"), "{cause}");
-    assert_all_on(&shop, &traffic, Slot::Blue, "v1").await;
-    assert_eq!(shop.lease().await.unwrap().unwrap()["phase"], "rolled_back");
-    assert_retired(&shop, Slot::Green).await;
+    assert_cause(&outcome, &["rolled back from 10 %: ", "errors: candidate"]);
+    assert_all_on(&scene.shop, &scene.traffic, Slot::Blue, "v1").await;
+    assert_eq!(scene.shop.lease().await.unwrap().unwrap()["phase"], "rolled_back");
+    assert_retired(&scene.shop, Slot::Green).await;
     lab.stop().await;
 }
 
@@ -29,19 +25,11 @@ async fn on_errors() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_the_candidate_never_becomes_healthy() {
     let lab = lab().await;
-    let shop = lab.service("shop").start().await.unwrap();
-    let mut definition = quick(&shop).await;
-    definition["readiness"]["timeout_seconds"] = json!(10);
-    put(&shop, &definition).await;
-    let traffic = Traffic::start(&shop.url(), RATE, 0);
-    let image = shop.publish_image("v2", Dials::version("v2").unhealthy());
-
-    let outcome = shop.release(&json!({"image": image})).await.unwrap().wait(PATIENCE).await.unwrap();
+    let scene = Scene::new(&lab, |definition| definition["readiness"]["timeout_seconds"] = json!(10)).await;
+    let outcome = scene.release_v2(Dials::unhealthy).await;
     assert_failed(&outcome, "RolledBack");
-    let cause = outcome.cause.as_ref().unwrap();
-    assert!(cause.contains("CandidateNotReady") && cause.contains("0 of 2 targets healthy"), "{cause}");
-    assert_all_on(&shop, &traffic, Slot::Blue, "v1").await;
-    let users = traffic.stop().await;
+    assert_cause(&outcome, &["CandidateNotReady", "0 of 2 targets healthy"]);
+    let users = scene.unharmed().await;
     assert_eq!((users.failed, users.by_version.contains_key("v2")), (0, false), "{users:?}");
     lab.stop().await;
 }
@@ -50,46 +38,29 @@ async fn when_the_candidate_never_becomes_healthy() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_the_candidate_does_not_start() {
     let lab = lab().await;
-    let shop = lab.service("shop").start().await.unwrap();
-    let mut definition = quick(&shop).await;
-    definition["readiness"]["timeout_seconds"] = json!(10);
-    put(&shop, &definition).await;
-    let traffic = Traffic::start(&shop.url(), RATE, 0);
-    let image = format!("shop@sha256:{}", "0".repeat(64));
-
-    let outcome = shop.release(&json!({"image": image})).await.unwrap().wait(PATIENCE).await.unwrap();
+    let scene = Scene::new(&lab, |definition| definition["readiness"]["timeout_seconds"] = json!(10)).await;
+    let image = unpublished_image("shop", "v2", &Dials::version("v2"));
+    let outcome = scene.release(&json!({ "image": image })).await;
     assert_failed(&outcome, "RolledBack");
-    assert_all_on(&shop, &traffic, Slot::Blue, "v1").await;
-    assert_eq!(traffic.stop().await.failed, 0);
+    assert_eq!(scene.unharmed().await.failed, 0);
     lab.stop().await;
 }
 
-/// A function that fails every call, or hangs, in the middle of a release.
+/// A function that misbehaves from the first check on.
 async fn a_broken_function(function: &str, misbehaviour: Misbehaviour) {
     let lab = lab().await;
-    let shop = lab.service("shop").start().await.unwrap();
-    let mut definition = quick(&shop).await;
-    definition["strategy"]["max_step_seconds"] = json!(10);
-    put(&shop, &definition).await;
-    let traffic = Traffic::start(&shop.url(), RATE, 0);
-
-    let release = shop.release(&sound(&shop, "v2")).await.unwrap();
+    let scene = Scene::new(&lab, |definition| definition["strategy"]["max_step_seconds"] = json!(10)).await;
+    let release = scene.start(&sound(&scene.shop, "v2")).await;
     entered(&release, "EvaluateHealth").await;
     lab.functions().replace(function, &misbehaviour).await.unwrap();
-    let outcome = release.wait(PATIENCE).await.unwrap();
-    assert_failed(&outcome, "RolledBack");
-    assert_all_on(&shop, &traffic, Slot::Blue, "v1").await;
-    assert_eq!(traffic.stop().await.failed, 0);
+    assert_failed(&ended(&release).await, "RolledBack");
+    assert_eq!(scene.unharmed().await.failed, 0);
     lab.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_shifting_fails_every_time() {
-    a_broken_function(
-        "shift-weight",
-        Misbehaviour::Fail { error_type: "Broken".into(), message: "by the test".into() },
-    )
-    .await;
+    a_broken_function("shift-weight", Misbehaviour::fail("Broken", "by the test")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,16 +72,13 @@ async fn when_judging_hangs() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn never_because_of_lost_answers_or_throttling() {
     let lab = lab().await;
-    let shop = lab.service("shop").start().await.unwrap();
-    quick(&shop).await;
-    let traffic = Traffic::start(&shop.url(), RATE, 0);
+    let scene = Scene::new(&lab, |_| {}).await;
     lab.alb().faults().lose_response("ModifyRule", 2);
     lab.alb().faults().fail_next("DescribeRules", 3, "Throttling", "Rate exceeded");
-
-    let outcome = shop.release(&sound(&shop, "v2")).await.unwrap().wait(PATIENCE).await.unwrap();
-    spillway_end_to_end::assert_succeeded(&outcome, "Promoted");
-    assert_all_on(&shop, &traffic, Slot::Green, "v2").await;
-    assert_eq!(traffic.stop().await.failed, 0);
+    let outcome = scene.release(&sound(&scene.shop, "v2")).await;
+    assert_succeeded(&outcome, "Promoted");
+    assert_all_on(&scene.shop, &scene.traffic, Slot::Green, "v2").await;
+    assert_eq!(scene.traffic.stop().await.failed, 0);
     lab.stop().await;
 }
 
@@ -118,18 +86,12 @@ async fn never_because_of_lost_answers_or_throttling() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_nothing_can_be_measured() {
     let lab = lab().await;
-    let shop = lab.service("shop").start().await.unwrap();
-    let mut definition = quick(&shop).await;
-    definition["health"]["hold_seconds"] = json!(5);
-    put(&shop, &definition).await;
-    let traffic = Traffic::start(&shop.url(), RATE, 0);
+    let scene = Scene::new(&lab, |definition| definition["health"]["hold_seconds"] = json!(5)).await;
     lab.alb().faults().drop_metrics(true);
-
-    let outcome = shop.release(&sound(&shop, "v2")).await.unwrap().wait(PATIENCE).await.unwrap();
+    let outcome = scene.release(&sound(&scene.shop, "v2")).await;
     assert_failed(&outcome, "RolledBack");
-    assert!(outcome.cause.as_ref().unwrap().contains("metrics: GetMetricData"), "{:?}", outcome.cause);
-    assert_all_on(&shop, &traffic, Slot::Blue, "v1").await;
-    assert_eq!(traffic.stop().await.failed, 0);
+    assert_cause(&outcome, &["metrics: GetMetricData"]);
+    assert_eq!(scene.unharmed().await.failed, 0);
     lab.stop().await;
 }
 
@@ -137,24 +99,17 @@ async fn when_nothing_can_be_measured() {
 /// the load balancer's 504.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_the_candidate_hangs() {
-    let settings = spillway_lab::AlbSettings {
-        idle_timeout: std::time::Duration::from_secs(1),
-        ..spillway_lab::AlbSettings::default()
-    };
-    let lab = spillway_lab::Lab::builder().alb(settings).start().await.unwrap();
-    let shop = lab.service("shop").start().await.unwrap();
-    let mut definition = quick(&shop).await;
-    definition["health"]["hold_seconds"] = json!(3);
-    definition["strategy"]["max_step_seconds"] = json!(20);
-    put(&shop, &definition).await;
-    let traffic = Traffic::start(&shop.url(), RATE, 0);
-    let image = shop.publish_image("v2", Dials::version("v2").latency_ms(60_000));
-
-    let outcome = shop.release(&json!({"image": image})).await.unwrap().wait(PATIENCE).await.unwrap();
+    let settings = AlbSettings { idle_timeout: Duration::from_secs(1), ..AlbSettings::default() };
+    let lab = Lab::builder().alb(settings).start().await.unwrap();
+    let scene = Scene::new(&lab, |definition| {
+        definition["health"]["hold_seconds"] = json!(3);
+        definition["strategy"]["max_step_seconds"] = json!(20);
+    })
+    .await;
+    let outcome = scene.release_v2(|v2| v2.latency_ms(60_000)).await;
     assert_failed(&outcome, "RolledBack");
-    let cause = outcome.cause.as_ref().unwrap();
-    assert!(cause.starts_with("rolled back from 10 %: ") && cause.contains("have none yet"), "{cause}");
-    assert_all_on(&shop, &traffic, Slot::Blue, "v1").await;
+    assert_cause(&outcome, &["rolled back from 10 %: ", "have none yet"]);
+    scene.unharmed().await;
     lab.stop().await;
 }
 
@@ -162,18 +117,12 @@ async fn when_the_candidate_hangs() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_no_request_reaches_the_candidate() {
     let lab = lab().await;
-    let shop = lab.service("shop").start().await.unwrap();
-    let mut definition = quick(&shop).await;
-    definition["health"]["hold_seconds"] = json!(4);
-    put(&shop, &definition).await;
-    let traffic = Traffic::start(&shop.url(), RATE, 0);
-    lab.alb().faults().propagation_delay(std::time::Duration::from_hours(1));
-
-    let outcome = shop.release(&sound(&shop, "v2")).await.unwrap().wait(PATIENCE).await.unwrap();
+    let scene = Scene::new(&lab, |definition| definition["health"]["hold_seconds"] = json!(4)).await;
+    lab.alb().faults().propagation_delay(Duration::from_hours(1));
+    let outcome = scene.release(&sound(&scene.shop, "v2")).await;
     assert_failed(&outcome, "RolledBack");
-    assert!(outcome.cause.as_ref().unwrap().contains("the candidate got none of"), "{:?}", outcome.cause);
-    assert_all_on(&shop, &traffic, Slot::Blue, "v1").await;
-    assert_eq!(traffic.stop().await.failed, 0);
+    assert_cause(&outcome, &["the candidate got none of"]);
+    assert_eq!(scene.unharmed().await.failed, 0);
     lab.stop().await;
 }
 
@@ -181,18 +130,13 @@ async fn when_no_request_reaches_the_candidate() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_an_operator_aborts() {
     let lab = lab().await;
-    let shop = lab.service("shop").start().await.unwrap();
-    let mut definition = quick(&shop).await;
-    definition["strategy"]["max_step_seconds"] = json!(60);
-    put(&shop, &definition).await;
-    let traffic = Traffic::start(&shop.url(), RATE, 0);
-
-    let release = shop.release(&sound(&shop, "v2")).await.unwrap();
+    let scene = Scene::new(&lab, |definition| definition["strategy"]["max_step_seconds"] = json!(60)).await;
+    let release = scene.start(&sound(&scene.shop, "v2")).await;
     entered(&release, "EvaluateHealth").await;
-    shop.command("abort").await.unwrap();
-    let outcome = release.wait(PATIENCE).await.unwrap();
+    scene.shop.command("abort").await.unwrap();
+    let outcome = ended(&release).await;
     assert_failed(&outcome, "RolledBack");
-    assert!(outcome.cause.as_ref().unwrap().contains("aborted by an operator"), "{:?}", outcome.cause);
-    assert_all_on(&shop, &traffic, Slot::Blue, "v1").await;
+    assert_cause(&outcome, &["aborted by an operator"]);
+    scene.unharmed().await;
     lab.stop().await;
 }
