@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use clap::Args;
 use jiff::Timestamp;
 use serde::Deserialize;
+use spillway_core::definition::length::planned_periods;
 use spillway_core::definition::{HealthPolicy, ServiceDefinition, Strategy, StrategyType};
 use spillway_core::figures;
 use spillway_core::judge::replay::{Judged, Minute, Opinion, Policy, replay};
 use spillway_core::judge::sequential::{ADVANCE, ERRORS};
-use spillway_core::plan::planned_periods;
 
 use crate::input::{Fault, read};
 

@@ -11,10 +11,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::definition::OnInconclusive;
+use crate::definition::length::WAITING_FACTOR;
 use crate::figures;
 use crate::judge::{Counts, Pair};
 use crate::metrics::{Traffic, Window};
-use crate::plan::{self, Plan};
+use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::targets::TargetCounts;
 use crate::weight::Percent;
@@ -152,7 +153,7 @@ pub fn check(plan: &Plan, progress: &Progress, look: &Look) -> Check {
     if !waiting {
         after.waited_seconds += progress.waiting_since.map_or(0, |since| seconds_between(since, look.now));
     }
-    let wait_seconds = plan.health.check_seconds * if waiting { plan::WAITING_FACTOR } else { 1 };
+    let wait_seconds = plan.health.check_seconds * if waiting { WAITING_FACTOR } else { 1 };
     Check { decision, next, wait_seconds, reason, progress: after, evidence }
 }
 

@@ -4,6 +4,7 @@
 //! with its place, the value there and what is allowed.
 
 mod health;
+pub mod length;
 mod problems;
 mod rules;
 mod strategy;

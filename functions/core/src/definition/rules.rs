@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::ServiceDefinition;
+use super::length::{self, MAX_HISTORY_EVENTS};
 use super::problems::{Problem, shown_at};
-use crate::plan::{self, MAX_HISTORY_EVENTS};
 use crate::slot::Slot;
 use crate::weight::Percent;
 
@@ -168,21 +168,21 @@ impl Rules<'_> {
             return; // reported already
         }
         let steps = definition.strategy.steps();
-        let events = plan::worst_case_events(&steps, &definition.health, definition.readiness);
+        let events = length::worst_case_events(&steps, &definition.health, definition.readiness);
         if events > MAX_HISTORY_EVENTS {
             self.note(
                 "strategy.max_step_seconds",
                 format!(
                     "the release could take {} s and {events} history events; allowed: {MAX_HISTORY_EVENTS} events, so shorten the steps or the hold, or check less often",
-                    plan::worst_case_seconds(&steps, &definition.health, definition.readiness)
+                    length::worst_case_seconds(&steps, &definition.health, definition.readiness)
                 ),
             );
         }
-        let seconds = plan::worst_case_seconds(&steps, &definition.health, definition.readiness);
-        if seconds > plan::MAX_RELEASE_SECONDS {
+        let seconds = length::worst_case_seconds(&steps, &definition.health, definition.readiness);
+        if seconds > length::MAX_RELEASE_SECONDS {
             self.note(
                 "strategy.max_step_seconds",
-                format!("the release could take {seconds} s; allowed: {} s", plan::MAX_RELEASE_SECONDS),
+                format!("the release could take {seconds} s; allowed: {} s", length::MAX_RELEASE_SECONDS),
             );
         }
     }

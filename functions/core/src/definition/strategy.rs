@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::plan::Step;
+use super::length::Step;
 use crate::weight::Percent;
 
 /// How traffic moves to the candidate. `type` alone switches; the other fields have good defaults and may

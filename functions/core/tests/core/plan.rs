@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 use spillway_core::arn::{RouteArn, TargetGroupArn};
 use spillway_core::definition::ServiceDefinition;
-use spillway_core::plan::{self, LiveRoute, MAX_HISTORY_EVENTS, Overrides, Plan};
+use spillway_core::definition::length::{self, MAX_HISTORY_EVENTS};
+use spillway_core::plan::{self, LiveRoute, Overrides, Plan};
 use spillway_core::route::{Action, ActionKind, Forward, WeightedGroup};
 use spillway_core::targets::TargetCounts;
 use spillway_core::weight::Percent;
@@ -57,7 +58,7 @@ fn each_position_of_the_lists_belongs_to_one_load_balancer() {
         match plan::roles(&definition(), &routes, &Overrides::default()) {
             Ok(roles) => assert!(expected.is_empty() && roles.routes.len() == 2, "{expected}"),
             Err(refused) => {
-                assert!(!expected.is_empty() && refused.to_string().contains(expected), "{expected}: {refused}")
+                assert!(!expected.is_empty() && refused.to_string().contains(expected), "{expected}: {refused}");
             }
         }
     }
@@ -98,7 +99,7 @@ fn a_plan_survives_the_lease_and_knows_its_weights() {
 #[test]
 fn the_longest_release_fits_into_its_history() {
     let plan = planned(json!({}));
-    let events = plan::worst_case_events(&plan.steps, &plan.health, plan.readiness);
+    let events = length::worst_case_events(&plan.steps, &plan.health, plan.readiness);
     assert!((5_000..MAX_HISTORY_EVENTS).contains(&events), "{events}");
     const { assert!(MAX_HISTORY_EVENTS < 25_000) };
     // 16 events a check; longer than planned is rolled back, so this bounds it.

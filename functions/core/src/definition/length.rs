@@ -1,0 +1,70 @@
+//! How long a release may take: its steps, and the longest that they can last.
+
+use serde::{Deserialize, Serialize};
+
+use super::{HealthPolicy, Readiness};
+use crate::weight::Percent;
+
+/// The most history events that planning allows. An execution may have 25 000; the rest is for retries.
+pub const MAX_HISTORY_EVENTS: u64 = 20_000;
+/// The longest release that planning allows, in seconds: the machine's own time-out is 30 days.
+pub const MAX_RELEASE_SECONDS: u64 = 29 * 86_400;
+/// History events of one check, or of one look at the candidate's readiness.
+const EVENTS_PER_CHECK: u64 = 16;
+/// History events of everything else, and of each step's shift.
+const EVENTS_BESIDES: u64 = 300;
+/// While a release waits for a person, checks are rarer by this factor ...
+pub const WAITING_FACTOR: u32 = 4;
+/// ... and there are at most so many of them: 27 hours of waiting at a check a minute.
+const WAITING_LOOKS: u64 = 400;
+
+/// One step: a weight and how long it may take.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Step {
+    /// The candidate's weight.
+    pub weight: Percent,
+    /// Seconds that the step lasts at least.
+    pub minimum_time_seconds: u32,
+    /// Seconds after which the step is decided without proof.
+    pub max_step_seconds: u32,
+}
+
+/// Metric periods that the judge plans with: the sum of the longest times and holds of all steps; at least 2.
+#[must_use]
+pub fn planned_periods(steps: &[Step], health: &HealthPolicy) -> usize {
+    let periods = exposure_seconds(steps, health) / u64::from(health.period_seconds.max(1));
+    usize::try_from(periods).unwrap_or(usize::MAX).max(2)
+}
+
+fn exposure_seconds(steps: &[Step], health: &HealthPolicy) -> u64 {
+    steps.iter().map(|step| u64::from(step.max_step_seconds) + u64::from(health.hold_seconds)).sum()
+}
+
+/// All steps at their longest, a quarter more for going back and forth, and what each step and the promotion
+/// overshoot by: the last check and the metrics' lag.
+#[must_use]
+pub fn longest_exposure_seconds(steps: &[Step], health: &HealthPolicy) -> u64 {
+    let overshoot = 2 * health.check_seconds + health.metric_lag_seconds + health.period_seconds;
+    let turns = u64::try_from(steps.len()).unwrap_or(u64::MAX).saturating_add(2);
+    exposure_seconds(steps, health) * 5 / 4 + turns * u64::from(overshoot) + u64::from(health.hold_seconds)
+}
+
+/// The longest that a release can take, in seconds, waiting for people not counted.
+#[must_use]
+pub fn worst_case_seconds(steps: &[Step], health: &HealthPolicy, readiness: Readiness) -> u64 {
+    u64::from(readiness.timeout_seconds) + longest_exposure_seconds(steps, health)
+}
+
+/// The most history events that a release can make, retries aside.
+#[must_use]
+pub fn worst_case_events(steps: &[Step], health: &HealthPolicy, readiness: Readiness) -> u64 {
+    let looks = u64::from(readiness.timeout_seconds) / u64::from(readiness.poll_seconds.max(1));
+    let checks = longest_exposure_seconds(steps, health) / u64::from(health.check_seconds.max(1));
+    (looks + checks + WAITING_LOOKS) * EVENTS_PER_CHECK + EVENTS_BESIDES
+}
+
+/// Seconds that a release waits for people, all in all.
+#[must_use]
+pub fn longest_wait_seconds(health: &HealthPolicy) -> u64 {
+    WAITING_LOOKS * u64::from(WAITING_FACTOR) * u64::from(health.check_seconds)
+}
