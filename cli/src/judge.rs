@@ -24,8 +24,8 @@ const MOST_FAULTS: usize = 20;
 /// A line a minute, in order of time:
 /// {"minute": "2026-11-22T18:00:00Z", "weight": 5.0, "candidate": {"requests": N, "errors": N,
 /// "slow": {"p50": N, "p90": N, "p99": N}}, "stable": {…}}. Counts of slow requests may be left out.
-/// Minutes with weight 0 come before the release; the dispersion is estimated from their stable side, by
-/// "zones": [[errors, requests], …] where given.
+/// Minutes with weight 0 at the beginning are the time before the release; the dispersion is estimated from their
+/// stable side, by "zones": [[errors, requests], …] where given. An absolute limit on the error rate is not applied.
 #[derive(Args)]
 pub struct Arguments {
     /// The minutes, as JSON lines; `-` reads standard input.

@@ -23,4 +23,6 @@ pub struct Progress {
     pub waiting_since: Option<Timestamp>,
     /// Seconds that it waited for people before that.
     pub waited_seconds: u64,
+    /// How many of them since the last weight change.
+    pub waited_in_step_seconds: u64,
 }

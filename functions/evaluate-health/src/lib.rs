@@ -81,7 +81,9 @@ async fn observe(source: &impl Metrics, plan: &Plan, window: Window) -> Result<O
     let stable = metrics::queries(&plan.stable, &Metric::OF_GROUPS);
     let load_balancers = metrics::load_balancer_queries(&plan.stable);
     let all: Vec<Query> = [candidate.as_slice(), stable.as_slice(), load_balancers.as_slice()].concat();
-    let whole = Window { start: metrics::earlier(window.start, BEFORE_SECONDS), ..window };
+    // Whole periods, so that the earlier ones lie on the same grid.
+    let before = BEFORE_SECONDS.next_multiple_of(window.period_seconds.max(1));
+    let whole = Window { start: metrics::earlier(window.start, before), ..window };
     let mut series = source.sums(whole, &all).await?.into_iter();
     let mut answers = |queries: &[Query]| {
         let mine: Vec<Series> = series.by_ref().take(queries.len()).collect();

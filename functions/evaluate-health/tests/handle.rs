@@ -306,6 +306,86 @@ async fn a_pause_is_judged_rarely_ends_without_harm_and_not_never() {
     assert_eq!(worse.decision, Decision::RollBack, "{}", worse.reason);
 }
 
+/// A world where the candidate is suspicious at 5 %, and no more.
+fn suspicious() -> World {
+    let world = world();
+    for m in 0..4 {
+        minute(&world, m, (1500, 4), (28_500, 20));
+    }
+    world
+}
+
+#[tokio::test]
+async fn an_operators_word_counts_while_the_candidate_is_suspicious() {
+    let alone = command(&suspicious(), Command::None, progress(), at(6)).await;
+    assert_eq!(alone.decision, Decision::Hold, "{}", alone.reason);
+    for (wish, next) in [
+        (Command::Approve, Next::ConsumeCommand),
+        (Command::Promote, Next::ConsumeCommand),
+        (Command::Pause, Next::Bake),
+    ] {
+        let held = Progress { held_since: Some(at(6)), ..progress() };
+        let check = command(&suspicious(), wish, held, at(60)).await;
+        assert_eq!(check.next, next, "{wish:?}: {}", check.reason);
+    }
+}
+
+#[tokio::test]
+async fn a_hold_that_ends_in_a_pause_stays_one() {
+    let mut plan = the_plan();
+    plan.health.on_inconclusive = serde_json::from_value(json!("pause")).unwrap();
+    let held = Progress { held_since: Some(at(6)), ..progress() };
+    let first = look(&suspicious(), plan.clone(), held, at(26)).await;
+    assert_eq!((first.decision, first.wait_seconds), (Decision::Hold, 240), "{}", first.reason);
+    let second = look(&suspicious(), plan, first.progress, at(30)).await;
+    assert_eq!((second.progress.held_since, second.progress.waiting_since), (Some(at(6)), Some(at(26))));
+}
+
+#[tokio::test]
+async fn a_pause_does_not_use_up_the_step() {
+    let mut plan = the_plan();
+    plan.health.on_inconclusive = serde_json::from_value(json!("rollback")).unwrap();
+    let world = world();
+    for m in 0..60 {
+        minute(&world, m, (1, 0), (20, 0));
+    }
+    let paused = Progress { waiting_since: Some(at(10)), ..progress() };
+    let resumed = look(&world, plan.clone(), paused, at(40)).await;
+    assert_eq!(resumed.decision, Decision::Continue, "{}", resumed.reason);
+    // Ten minutes before the pause and five after it make fifteen.
+    assert_eq!(look(&world, plan, resumed.progress, at(45)).await.decision, Decision::RollBack);
+}
+
+#[tokio::test]
+async fn not_knowing_moves_nobody() {
+    let world = world();
+    world.plan_fault(Fault::before("GetMetricData", "", throttled("GetMetricData")));
+    let at_95 = Progress { position: 2, weight: Percent::whole(95), ..progress() };
+    let check = look(&world, the_plan(), at_95, at(5)).await;
+    assert_eq!((check.decision, check.next, check.progress.position), (Decision::Hold, Next::Bake, 2));
+}
+
+#[tokio::test]
+async fn a_bake_as_long_as_its_step_ends_well() {
+    let mut plan = the_plan();
+    plan.health.on_inconclusive = serde_json::from_value(json!("rollback")).unwrap();
+    plan.steps = vec![
+        serde_json::from_value(json!({"weight": 100, "minimum_time_seconds": 900, "max_step_seconds": 900})).unwrap(),
+    ];
+    let world = world();
+    // A quarter of the requests are never answered: upgrades, as many as in the hour before.
+    for m in -30..20 {
+        let name = if m < 0 { "blue" } else { "green" };
+        world.record(&group(name), at(m), 3000, 3);
+        let key = (group(name).as_str().to_owned(), "RequestCount");
+        world.state().metrics.get_mut(&key).unwrap().insert(at(m), 4000.0);
+    }
+    let progress = Progress { weight: Percent::ALL, ..progress() };
+    assert_eq!(look(&world, plan.clone(), progress.clone(), at(16)).await.decision, Decision::Continue);
+    let check = look(&world, plan, progress, at(17)).await;
+    assert_eq!(check.next, Next::Promoted, "{}", check.reason);
+}
+
 #[tokio::test]
 async fn nobody_is_waited_for_for_ever() {
     let world = world();

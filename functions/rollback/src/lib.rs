@@ -107,9 +107,9 @@ impl Named for Error {
 /// # Errors
 /// [`Error`]: the lease is lost (nothing was touched), or some routes failed (it names them).
 pub async fn handle(routes: &impl Routes, leases: &impl Leases, event: Event) -> Result<Output, Error> {
-    may_write(leases, &event).await?;
+    let readable = may_write(leases, &event).await?;
     // All at once: a route whose calls hang must not keep the others waiting until the function's time is up.
-    let attempts = event.plan.routes.iter().map(|planned| restore(routes, leases, &event, planned));
+    let attempts = event.plan.routes.iter().map(|planned| restore(routes, leases, &event, planned, readable));
     let outcomes = join_all(attempts).await;
     let (mut restored, mut failed) = (Vec::new(), Vec::new());
     for (planned, outcome) in std::iter::zip(&event.plan.routes, outcomes) {
@@ -144,13 +144,15 @@ fn cause(failure: &Value) -> String {
 
 /// If the lease table cannot be read, users come first: only a redriven execution, which may come long after
 /// its release, must not write then.
-async fn may_write(leases: &impl Leases, event: &Event) -> Result<(), LeaseError> {
+///
+/// Gives whether the lease could be read.
+async fn may_write(leases: &impl Leases, event: &Event) -> Result<bool, LeaseError> {
     match guard::verify(leases, &event.lease).await {
         Err(LeaseError::Unread(error)) if !event.redriven => {
             tracing::warn!(%error, "the lease cannot be read; rolling back all the same");
-            Ok(())
+            Ok(false)
         }
-        verified => verified,
+        verified => verified.map(|()| true),
     }
 }
 
@@ -159,6 +161,7 @@ async fn restore(
     leases: &impl Leases,
     event: &Event,
     planned: &PlannedRoute,
+    lease_is_readable: bool,
 ) -> Result<Outcome, RouteError> {
     let live = match routes.read(&planned.arn).await {
         Ok(live) => live,
@@ -169,7 +172,10 @@ async fn restore(
     if edited == live {
         return Ok(Outcome::Unchanged);
     }
-    may_write(leases, event).await?;
+    // A table that hangs must not use up the function's time once more.
+    if lease_is_readable {
+        may_write(leases, event).await?;
+    }
     routes.write(&planned.arn, &edited).await?;
     let after = routes.read(&planned.arn).await?;
     let forward = route::forward(&after)?;

@@ -146,6 +146,7 @@ pub async fn handle(
 
     progress.weight = weight;
     progress.shifted_at = Some(clock());
+    progress.waited_in_step_seconds = 0;
     if weight > Percent::ZERO {
         progress.exposed_at.get_or_insert(begun);
     }

@@ -169,15 +169,16 @@ fn first_after_shift(window: Window, progress: &Progress) -> usize {
 /// Some kinds of requests never have one, such as WebSocket upgrades: what the stable slot shows as well is no sign.
 fn unanswered(look: &Look, observed: &super::Observed) -> Option<Counts> {
     let last = latest(look.window);
-    let missing = |side: &BTreeMap<Timestamp, Traffic>| {
-        let periods = last.iter().filter_map(|at| side.get(at));
-        periods.fold(Counts::default(), |sum, traffic| Counts {
-            errors: sum.errors + traffic.requests - traffic.answers.requests,
-            requests: sum.requests + traffic.requests,
-        })
+    let add = |sum: Counts, traffic: &Traffic| Counts {
+        errors: sum.errors + traffic.requests - traffic.answers.requests,
+        requests: sum.requests + traffic.requests,
     };
+    let missing =
+        |side: &BTreeMap<Timestamp, Traffic>| last.iter().filter_map(|at| side.get(at)).fold(Counts::default(), add);
     let (candidate, stable) = (missing(&observed.candidate), missing(&observed.stable));
-    let usual = stable.error_rate().unwrap_or(0.0).clamp(0.0, 1.0);
+    // Without stable traffic now, what was usual in the hour before.
+    let before = || observed.stable.range(..look.window.start).map(|(_, traffic)| traffic).fold(Counts::default(), add);
+    let usual = stable.error_rate().or_else(|| before().error_rate()).unwrap_or(0.0).clamp(0.0, 1.0);
     let unusual = candidate.error_rate().is_some_and(|share| share >= usual + UNANSWERED.1);
     (candidate.requests >= UNANSWERED.0 && unusual).then_some(candidate)
 }
@@ -192,7 +193,15 @@ fn load_balancer_errors(look: &Look, observed: &super::Observed, weight: Percent
     let before: Counts = observed.load_balancers.range(..look.window.start).map(|(_, traffic)| counts(traffic)).sum();
     let last: Counts = latest(look.window).iter().filter_map(|at| observed.load_balancers.get(at)).map(counts).sum();
     let excess = last.error_rate()? - OWN_ERRORS.2 * before.error_rate().unwrap_or(0.0);
-    (last.errors >= OWN_ERRORS.0 && excess >= OWN_ERRORS.1 * weight.fraction()).then_some(last)
+    // Other services may share the load balancer: the candidate's part is its weight of this service's part.
+    let own: f64 = latest(look.window)
+        .iter()
+        .flat_map(|at| [observed.candidate.get(at), observed.stable.get(at)])
+        .flatten()
+        .map(|traffic| traffic.requests)
+        .sum();
+    let part = weight.fraction() * (own / last.requests).min(1.0);
+    (last.errors >= OWN_ERRORS.0 && excess >= OWN_ERRORS.1 * part).then_some(last)
 }
 
 /// The starts of the last periods.

@@ -130,7 +130,7 @@ pub struct Check {
 pub fn check(plan: &Plan, progress: &Progress, look: &Look) -> Check {
     let evidence = Evidence::gather(plan, progress, look);
     let situation = Situation { plan, progress, look, evidence: &evidence };
-    let Verdict { decision, reason, back, waiting, commanded } = situation.judge();
+    let Verdict { decision, reason, back, held, waiting, commanded } = situation.judge();
     let mut after = progress.clone();
     // At 100 % there is nothing more to shift: the step's own time was the last check.
     let last = progress.position >= plan.steps.len()
@@ -148,10 +148,12 @@ pub fn check(plan: &Plan, progress: &Progress, look: &Look) -> Check {
     };
     after.position = back.unwrap_or(after.position);
     let since = |wanted: bool, since: Option<Timestamp>| wanted.then(|| since.unwrap_or(look.now));
-    after.held_since = since(decision == Decision::Hold && !waiting, progress.held_since);
+    after.held_since = since(held, progress.held_since);
     after.waiting_since = since(waiting, progress.waiting_since);
     if !waiting {
-        after.waited_seconds += progress.waiting_since.map_or(0, |since| seconds_between(since, look.now));
+        let waited = progress.waiting_since.map_or(0, |since| seconds_between(since, look.now));
+        after.waited_seconds += waited;
+        after.waited_in_step_seconds += waited;
     }
     let wait_seconds = plan.health.check_seconds * if waiting { WAITING_FACTOR } else { 1 };
     Check { decision, next, wait_seconds, reason, progress: after, evidence }
@@ -162,6 +164,8 @@ struct Verdict {
     reason: String,
     /// The position to go back to while holding.
     back: Option<usize>,
+    /// Whether the candidate itself, or not knowing about it, is the reason to stay.
+    held: bool,
     /// Whether it is a person that is waited for.
     waiting: bool,
     /// Whether it was an operator's word that decided.
@@ -170,7 +174,7 @@ struct Verdict {
 
 impl Verdict {
     fn new(decision: Decision, reason: impl Into<String>) -> Self {
-        Self { decision, reason: reason.into(), back: None, waiting: false, commanded: false }
+        Self { decision, reason: reason.into(), back: None, held: false, waiting: false, commanded: false }
     }
 }
 
@@ -195,19 +199,19 @@ impl Situation<'_> {
         if let Some(reason) = self.out_of_time() {
             return Verdict::new(Decision::RollBack, format!("rolled back from {}: {reason}", self.progress.weight));
         }
-        if let Some(reason) = self.suspicious() {
-            return self.hold(&reason);
-        }
         match self.look.command {
             Command::Pause => return self.waiting("paused by an operator"),
             Command::Promote => return self.commanded("by an operator, all the way"),
             Command::Approve if self.minimum_time_is_over() => return self.commanded("approved by an operator"),
             _ => {}
         }
+        if let Some(reason) = self.suspicious() {
+            return self.hold(&reason);
+        }
         if let Some(reason) = self.well_enough() {
             return self.advance(&reason);
         }
-        if self.seconds_since(self.progress.shifted_at) >= self.max_step_seconds() {
+        if self.step_seconds() >= self.max_step_seconds() {
             return self.inconclusive();
         }
         Verdict::new(Decision::Continue, format!("continues at {}: {}", self.progress.weight, self.evidence.summary))
@@ -271,19 +275,17 @@ impl Situation<'_> {
 
     /// What no process tests, and is a reason to wait all the same.
     fn guard(&self) -> Option<String> {
-        if let Some(unanswered) = self.evidence.unanswered {
-            return Some(format!(
-                "answers: {} of the candidate's latest {} requests have none yet",
-                figures::count(unanswered.errors),
-                figures::count(unanswered.requests)
-            ));
-        }
-        self.evidence.load_balancer_errors.map(|errors| {
-            format!(
-                "load balancer: it made {} errors of its own in the latest {} requests",
-                figures::count(errors.errors),
-                figures::count(errors.requests)
-            )
+        let own = |errors: Counts| {
+            let (errors, requests) = (figures::count(errors.errors), figures::count(errors.requests));
+            format!("load balancer: it made {errors} errors of its own in the latest {requests} requests")
+        };
+        self.unanswered().or_else(|| self.evidence.load_balancer_errors.map(own))
+    }
+
+    fn unanswered(&self) -> Option<String> {
+        self.evidence.unanswered.map(|unanswered| {
+            let (missing, requests) = (figures::count(unanswered.errors), figures::count(unanswered.requests));
+            format!("answers: {missing} of the candidate's latest {requests} requests have none yet")
         })
     }
 
@@ -291,7 +293,11 @@ impl Situation<'_> {
         let held = self.seconds_since(self.progress.held_since);
         if self.progress.held_since.is_some() && held >= u64::from(self.plan.health.hold_seconds) {
             return match self.plan.health.on_inconclusive {
-                OnInconclusive::Pause => self.waiting(&format!("held for {held} s without relief: {reason}")),
+                OnInconclusive::Pause => {
+                    let verdict =
+                        self.waiting(&format!("held for {held} s without relief, waiting for approval: {reason}"));
+                    Verdict { held: true, ..verdict }
+                }
                 OnInconclusive::Advance if self.nothing_speaks_against_it().is_ok() => {
                     self.advance(&format!("held for {held} s, and nothing against it: {reason}"))
                 }
@@ -301,9 +307,11 @@ impl Situation<'_> {
                 ),
             };
         }
-        let mut verdict = Verdict::new(Decision::Hold, format!("held at {}: {reason}", self.progress.weight));
-        // A minute tells most at an even split, and fewer users are exposed there.
-        if self.progress.weight > Percent::HALF {
+        let verdict = Verdict::new(Decision::Hold, format!("held at {}: {reason}", self.progress.weight));
+        let mut verdict = Verdict { held: true, ..verdict };
+        // A minute tells most at an even split, and fewer users are exposed there. Not knowing is no reason to move them.
+        let known = self.look.observed.is_ok() && self.look.candidate_targets.is_ok();
+        if known && self.progress.weight > Percent::HALF {
             verdict.back = self.plan.steps.iter().rposition(|step| step.weight <= Percent::HALF);
         }
         verdict
@@ -335,7 +343,8 @@ impl Situation<'_> {
         if self.look.observed.is_err() || self.look.candidate_targets.is_err() {
             return Err("it cannot be measured".into());
         }
-        if let Some(reason) = self.guard() {
+        // The load balancer's own errors may be a neighbour's; those of the candidate leave requests unanswered.
+        if let Some(reason) = self.unanswered() {
             return Err(reason);
         }
         if candidate.requests + stable.requests <= 0.0 {
@@ -400,9 +409,23 @@ impl Situation<'_> {
         self.plan.steps.get(self.progress.position).map_or(0, |step| u64::from(step.minimum_time_seconds))
     }
 
+    /// Seconds since the last weight change, waiting for people not counted.
+    fn step_seconds(&self) -> u64 {
+        let waited = self.progress.waited_in_step_seconds + self.seconds_since(self.progress.waiting_since);
+        self.seconds_since(self.progress.shifted_at).saturating_sub(waited)
+    }
+
     fn max_step_seconds(&self) -> u64 {
         let step = self.plan.steps.get(self.progress.position).or(self.plan.steps.last());
-        step.map_or(0, |step| u64::from(step.max_step_seconds))
+        let longest = step.map_or(0, |step| u64::from(step.max_step_seconds));
+        if self.evidence.reference == Reference::Concurrent {
+            return longest;
+        }
+        // Here the minimum time must have been measured, and measurements come late.
+        let health = &self.plan.health;
+        let [check, lag, period] =
+            [health.check_seconds, health.metric_lag_seconds, health.period_seconds].map(u64::from);
+        longest.max(self.minimum_time_seconds() + lag + 2 * period + check)
     }
 
     fn seconds_since(&self, then: Option<Timestamp>) -> u64 {

@@ -44,9 +44,10 @@ fn exposure_seconds(steps: &[Step], health: &HealthPolicy) -> u64 {
 /// overshoot by: the last check and the metrics' lag.
 #[must_use]
 pub fn longest_exposure_seconds(steps: &[Step], health: &HealthPolicy) -> u64 {
-    let overshoot = 2 * health.check_seconds + health.metric_lag_seconds + health.period_seconds;
+    let [check, lag, period] = [health.check_seconds, health.metric_lag_seconds, health.period_seconds].map(u64::from);
+    let overshoot = 2 * check + lag + period;
     let turns = u64::try_from(steps.len()).unwrap_or(u64::MAX).saturating_add(2);
-    exposure_seconds(steps, health) * 5 / 4 + turns * u64::from(overshoot) + u64::from(health.hold_seconds)
+    exposure_seconds(steps, health) * 5 / 4 + turns * overshoot + u64::from(health.hold_seconds)
 }
 
 /// The longest that a release can take, in seconds, waiting for people not counted.

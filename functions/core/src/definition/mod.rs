@@ -157,8 +157,8 @@ impl Default for Readiness {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Retirement {
-    /// The rollback window: seconds that the slot stays warm after the release has ended, 0 to 2 592 000. Default 3600.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 2_592_000)))]
+    /// The rollback window: seconds that the slot stays warm after the release has ended, 0 to 2 505 600 (29 days). Default 3600.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 2_505_600)))]
     pub window_seconds: u32,
     /// Seconds without a measured request before the slot counts as quiet, 1 to 86 400. Default 300.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 86_400)))]

@@ -139,7 +139,7 @@ impl Rules<'_> {
         self.range("readiness.timeout_seconds", readiness.timeout_seconds, 10, 86_400);
         self.range("readiness.poll_seconds", readiness.poll_seconds, 1, 300);
         self.range("readiness.minimum_healthy_percent", readiness.minimum_healthy_percent, 1, 100);
-        self.range("retirement.window_seconds", retirement.window_seconds, 0, 2_592_000);
+        self.range("retirement.window_seconds", retirement.window_seconds, 0, 2_505_600);
         self.range("retirement.quiet_seconds", retirement.quiet_seconds, 1, 86_400);
     }
 
@@ -178,11 +178,15 @@ impl Rules<'_> {
                 ),
             );
         }
-        let seconds = length::worst_case_seconds(&steps, &definition.health, definition.readiness);
+        let seconds = length::worst_case_seconds(&steps, &definition.health, definition.readiness)
+            + length::longest_wait_seconds(&definition.health);
         if seconds > length::MAX_RELEASE_SECONDS {
             self.note(
                 "strategy.max_step_seconds",
-                format!("the release could take {seconds} s; allowed: {} s", length::MAX_RELEASE_SECONDS),
+                format!(
+                    "the release could take {seconds} s, waiting for people included; allowed: {} s",
+                    length::MAX_RELEASE_SECONDS
+                ),
             );
         }
     }

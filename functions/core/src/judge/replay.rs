@@ -160,11 +160,13 @@ impl Minute {
     }
 }
 
-/// Judges after every minute, each with what was known then. Minutes are in order of time.
+/// Judges after every minute, each with what was known then. Minutes are in order of time; those with weight 0 at
+/// the beginning are the time before the release.
 #[must_use]
 pub fn replay(minutes: &[Minute], policy: &Policy) -> Vec<Judged> {
-    let before: Vec<Vec<Counts>> =
-        minutes.iter().filter(|m| m.weight == Percent::ZERO).map(|m| zones_of(&m.stable)).collect();
+    let leading = || minutes.iter().take_while(|m| m.weight == Percent::ZERO);
+    let before: Vec<Vec<Counts>> = leading().map(|m| zones_of(&m.stable)).collect();
+    let usual: Counts = leading().map(|m| errors_of(&m.stable)).sum();
     let phi = policy.phi.unwrap_or_else(|| dispersion(&before)).max(1.0);
     let exposed: Vec<&Minute> = minutes.iter().skip_while(|m| m.weight == Percent::ZERO).collect();
     let pairs: Vec<Pair> =
@@ -191,7 +193,8 @@ pub fn replay(minutes: &[Minute], policy: &Policy) -> Vec<Judged> {
         peak = peak.max(log_e[t]);
         sums.candidate = sums.candidate + pairs[t].candidate;
         sums.stable = sums.stable + pairs[t].stable;
-        let broken = hard_failure(&pairs[(t + 1).saturating_sub(PERIODS)..=t], Baseline::Concurrent, phi);
+        let baseline = if minute.weight == Percent::ALL { Baseline::Before(usual) } else { Baseline::Concurrent };
+        let broken = hard_failure(&pairs[(t + 1).saturating_sub(PERIODS)..=t], baseline, phi);
         let verdict = if broken || peak >= ERRORS.proof().ln() {
             Opinion::Unhealthy
         } else if log_e[t] >= SUSPICION.ln() {

@@ -119,6 +119,28 @@ fn rules_between_fields_are_checked() {
     }
 }
 
+/// What is out of range is reported, and not computed with.
+#[test]
+fn the_largest_numbers_are_only_out_of_range() {
+    let largest = json!(u32::MAX);
+    let every = [
+        "/health/check_seconds",
+        "/health/metric_lag_seconds",
+        "/health/period_seconds",
+        "/health/hold_seconds",
+        "/strategy/max_step_seconds",
+        "/strategy/minimum_time_seconds",
+        "/readiness/timeout_seconds",
+        "/readiness/poll_seconds",
+    ];
+    let changes: Vec<(&str, Value)> = every.iter().map(|pointer| (*pointer, largest.clone())).collect();
+    let found = paths(&changed(&changes));
+    for pointer in every {
+        let path = pointer[1..].replace('/', ".");
+        assert!(found.contains(&path), "{path}: {found:?}");
+    }
+}
+
 #[test]
 fn what_is_not_json_or_not_an_object_is_one_clear_problem() {
     for text in ["", "{", "nonsense", "[1,2", "\u{0}"] {
