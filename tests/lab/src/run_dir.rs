@@ -152,6 +152,7 @@ pub fn processes() -> Vec<(u32, PathBuf)> {
 #[cfg(test)]
 mod tests {
     use std::process::Command;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -167,6 +168,12 @@ mod tests {
         }
         let mut left = Command::new("sleep").arg("600").env(RUN_VARIABLE, &dead).spawn().unwrap();
         let mut kept = Command::new("sleep").arg("600").env(RUN_VARIABLE, alive.path()).spawn().unwrap();
+        // A process has its environment only once it is the program that it was started for.
+        let started = Instant::now();
+        while [left.id(), kept.id()].iter().any(|id| !processes().iter().any(|(pid, _)| pid == id)) {
+            assert!(started.elapsed() < Duration::from_secs(10), "the processes do not show");
+            std::thread::yield_now();
+        }
 
         let next = RunDir::create(&lab).unwrap();
 

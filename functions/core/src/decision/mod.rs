@@ -132,9 +132,7 @@ pub fn check(plan: &Plan, progress: &Progress, look: &Look) -> Check {
     let situation = Situation { plan, progress, look, evidence: &evidence };
     let Verdict { decision, reason, back, held, waiting, commanded } = situation.judge();
     let mut after = progress.clone();
-    // At 100 % there is nothing more to shift: the step's own time was the last check.
-    let last = progress.position >= plan.steps.len()
-        || (progress.weight == Percent::ALL && progress.position + 1 == plan.steps.len());
+    let last = situation.is_last();
     let next = match decision {
         Decision::RollBack => Next::RollBack,
         Decision::Advance if last => Next::Promoted,
@@ -319,9 +317,14 @@ impl Situation<'_> {
 
     fn advance(&self, reason: &str) -> Verdict {
         let weight = self.progress.weight;
-        let done = self.progress.position >= self.plan.steps.len();
-        let from = if done { format!("promoted at {weight}") } else { format!("advanced from {weight}") };
+        let from = if self.is_last() { format!("promoted at {weight}") } else { format!("advanced from {weight}") };
         Verdict::new(Decision::Advance, format!("{from}: {reason}"))
+    }
+
+    /// Whether nothing is left to shift: after the last step, or in a last step that is at 100 % already.
+    fn is_last(&self) -> bool {
+        let (position, steps) = (self.progress.position, self.plan.steps.len());
+        position >= steps || (self.progress.weight == Percent::ALL && position + 1 == steps)
     }
 
     fn commanded(&self, reason: &str) -> Verdict {
