@@ -50,6 +50,17 @@ async fn goes_on_when_one_route_fails_and_names_it() {
 }
 
 #[tokio::test]
+async fn an_accepted_write_without_effect_is_found_by_reading_back() {
+    let world = shifted();
+    world.state().deaf_routes.insert(route(2).as_str().into());
+    let error = roll_back(&world, false).await.unwrap_err();
+    assert_eq!(error.name(), "RollbackIncomplete");
+    let text = error.to_string();
+    assert!(text.contains(route(2).as_str()) && text.contains("still sends traffic"), "{text}");
+    assert_eq!(weights(&world, 1), (Some(1), Some(0)));
+}
+
+#[tokio::test]
 async fn brings_the_stable_slot_back_where_it_is_missing_and_leaves_strangers_alone() {
     let world = shifted();
     world.state().routes.insert(route(1).as_str().into(), forwarding(&[("green", 100)]));
@@ -75,6 +86,7 @@ async fn users_come_first_when_the_lease_table_is_down_but_not_in_a_redrive() {
     }
     roll_back(&world, false).await.unwrap();
     assert_eq!(weights(&world, 1), (Some(1), Some(0)));
+    assert_eq!(world.faults_left(), 2, "a table that hangs is asked once");
 
     let world = shifted();
     world.plan_fault(Fault::before("GetItem", "", throttled("GetItem")));

@@ -74,6 +74,15 @@ async fn the_next_call_repairs_one_that_failed_in_between() {
 }
 
 #[tokio::test]
+async fn an_accepted_write_without_effect_is_found_by_reading_back() {
+    let world = World::of_shop();
+    world.state().deaf_routes.insert(route(2).as_str().into());
+    let error = shift(&world, 0, Target::Step).await.unwrap_err();
+    assert_eq!(error.name(), "ReadBackDiffers");
+    assert!(error.to_string().contains(route(2).as_str()), "{error}");
+}
+
+#[tokio::test]
 async fn touches_nothing_when_one_route_cannot_be_edited() {
     let world = World::of_shop();
     world.state().routes.insert(route(2).as_str().into(), forwarding(&[("stranger", 1)]));
@@ -99,6 +108,14 @@ async fn touches_nothing_without_the_lease() {
     world.plan_fault(Fault::before("GetItem", "", throttled("GetItem")));
     assert_eq!(shift(&world, 0, Target::Step).await.unwrap_err().name(), "Unavailable");
     assert!(world.state().changes.is_empty());
+}
+
+#[tokio::test]
+async fn stops_at_the_route_before_which_the_lease_was_lost() {
+    let world = World::of_shop();
+    world.state().lease_reads_left = Some(2);
+    assert_eq!(shift(&world, 0, Target::Step).await.unwrap_err().name(), "LeaseLost");
+    assert_eq!((weights(&world, 1), weights(&world, 2)), ((Some(95), Some(5)), (Some(1), None)));
 }
 
 #[tokio::test]

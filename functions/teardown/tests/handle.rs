@@ -89,6 +89,14 @@ async fn a_newer_release_keeps_it_from_scaling() {
 }
 
 #[tokio::test]
+async fn asks_for_the_lease_once_more_right_before_scaling() {
+    let world = promoted();
+    world.state().lease_reads_left = Some(1);
+    assert_eq!(retire(&world, Slot::Blue, 0).await.unwrap_err().name(), "LeaseLost");
+    assert!(world.state().changes.is_empty());
+}
+
+#[tokio::test]
 async fn waits_never_longer_than_an_hour() {
     let world = promoted();
     world.record(&group("blue"), ago(60), 1, 0);

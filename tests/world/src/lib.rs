@@ -4,7 +4,7 @@
 mod faults;
 mod setting;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use spillway_aws::error::ApiError;
@@ -38,6 +38,10 @@ pub struct State {
     pub revisions: BTreeMap<String, (String, String)>,
     /// Auto Scaling groups by name.
     pub groups: BTreeMap<String, GroupState>,
+    /// Routes whose writes are accepted and have no effect.
+    pub deaf_routes: BTreeSet<String>,
+    /// After so many reads of a lease someone else takes it.
+    pub lease_reads_left: Option<u32>,
     /// Every change, in order, as text.
     pub changes: Vec<String>,
     faults: Vec<Fault>,
@@ -62,6 +66,11 @@ impl World {
     /// Plans a fault: the first call that it matches runs into it.
     pub fn plan_fault(&self, fault: Fault) {
         self.state().faults.push(fault);
+    }
+
+    /// How many planned faults no call has run into yet.
+    pub fn faults_left(&self) -> usize {
+        self.state().faults.len()
     }
 
     /// Runs a call: its planned fault first or after the effect, as the fault says.
@@ -101,7 +110,9 @@ impl Routes for World {
             let Some(live) = state.routes.get_mut(route.as_str()) else {
                 return Err(rejected("ModifyRule", route.as_str(), "RuleNotFound"));
             };
-            *live = actions.to_vec();
+            if !state.deaf_routes.contains(route.as_str()) {
+                *live = actions.to_vec();
+            }
             state.changes.push(format!("ModifyRule {route}"));
             Ok(())
         })
@@ -132,7 +143,19 @@ impl Metrics for World {
 
 impl Leases for World {
     async fn read(&self, service: &ServiceName) -> Result<Option<LeaseRecord>, ApiError> {
-        self.call("GetItem", service.as_str(), |state| Ok(state.leases.get(service.as_str()).cloned()))
+        self.call("GetItem", service.as_str(), |state| {
+            match &mut state.lease_reads_left {
+                Some(0) => {
+                    if let Some(record) = state.leases.get_mut(service.as_str()) {
+                        record.fence += 1;
+                    }
+                    state.lease_reads_left = None;
+                }
+                Some(left) => *left -= 1,
+                None => {}
+            }
+            Ok(state.leases.get(service.as_str()).cloned())
+        })
     }
 }
 
