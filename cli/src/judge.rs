@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use jiff::Timestamp;
 use serde::Deserialize;
-use spillway_core::definition::length::planned_periods;
 use spillway_core::definition::{HealthPolicy, ServiceDefinition, Strategy, StrategyType};
 use spillway_core::figures;
-use spillway_core::judge::replay::{Judged, Minute, Opinion, Policy, replay};
-use spillway_core::judge::sequential::{ADVANCE, ERRORS};
+use spillway_core::judge::recording::{self, Malformed};
+use spillway_core::judge::replay::{Judged, Opinion, Policy, replay};
+use spillway_core::judge::sequential::{ADVANCE, ERRORS, Horizon};
 
+use crate::history;
 use crate::input::{Fault, read};
 
 /// Periods that a release is planned for where no policy says so.
@@ -23,22 +23,30 @@ const MOST_FAULTS: usize = 20;
 ///
 /// A line a minute, in order of time:
 /// {"minute": "2026-11-22T18:00:00Z", "weight": 5.0, "candidate": {"requests": N, "errors": N,
-/// "slow": {"p50": N, "p90": N, "p99": N}}, "stable": {…}}. Counts of slow requests may be left out.
-/// Minutes with weight 0 at the beginning are the time before the release; the dispersion is estimated from their
-/// stable side, by "zones": [[errors, requests], …] where given. An absolute limit on the error rate is not applied.
+/// "slow": {"p50": N, "p90": N, "p99": N}}, "stable": {…}}. Counts of slow requests may be left out, and so may
+/// "metrics": {"name": [count, denominator]}.
+/// Minutes with weight 0 at the beginning are the time before the release; dispersions are estimated from their
+/// stable side, that of errors by "zones": [[errors, requests], …] where given.
+///
+/// With --from-release the file is a finished execution's history, as
+/// `aws stepfunctions get-execution-history --include-execution-data --execution-arn ARN` prints it: its minutes are
+/// judged under its own plan, or under --policy.
 #[derive(Args)]
 pub struct Arguments {
     /// The minutes, as JSON lines; `-` reads standard input.
     file: PathBuf,
+    /// The file is the history of a release's execution.
+    #[arg(long)]
+    from_release: bool,
     /// A service definition, or an object with its `strategy` and `health`; otherwise the defaults.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Dispersion of errors, at least 1; otherwise estimated from the minutes with weight 0.
     #[arg(long, value_name = "X", value_parser = at_least_one)]
     phi: Option<f64>,
-    /// Dispersion of slow requests, at least 1.
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = at_least_one)]
-    latency_phi: f64,
+    /// Dispersion of slow requests, at least 1; otherwise 1 with --phi, and estimated without.
+    #[arg(long, value_name = "X", value_parser = at_least_one)]
+    latency_phi: Option<f64>,
     /// Periods that the release is planned for; otherwise what the policy says, or 80.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     planned: Option<u32>,
@@ -76,35 +84,46 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn judge(arguments: &Arguments) -> Result<Vec<Judged>, Fault> {
-    let policy = policy(arguments)?;
-    let minutes = minutes(&arguments.file)?;
-    Ok(replay(&minutes, &policy))
+    let text = read(&arguments.file)?;
+    let invalid = |problem: String| Fault::Invalid { name: arguments.file.display().to_string(), problem };
+    let (minutes, recorded) = if arguments.from_release {
+        let release = history::read(&text).map_err(invalid)?;
+        (release.minutes, Some(release.policy))
+    } else {
+        (recording::read(&text).map_err(|malformed| invalid(listed(&malformed)))?, None)
+    };
+    Ok(replay(&minutes, &policy(arguments, recorded)?))
 }
 
-fn policy(arguments: &Arguments) -> Result<Policy, Fault> {
-    let (strategy, health) = match &arguments.policy {
-        None => (default_strategy(), None),
-        Some(path) => {
+/// What is asked for, or else what the release was planned with, or else the defaults.
+fn policy(arguments: &Arguments, recorded: Option<Policy>) -> Result<Policy, Fault> {
+    let mut policy = match (&arguments.policy, recorded) {
+        (Some(path), recorded) => {
             let (strategy, health) = policy_file(path)?;
-            (strategy, Some(health))
+            let asked = Policy::under(&health, &strategy.steps());
+            // What was frozen for the release stays frozen.
+            let frozen = recorded.unwrap_or_else(|| asked.clone());
+            Policy { phi: frozen.phi, latency_phis: frozen.latency_phis, ..asked }
+        }
+        (None, Some(recorded)) => recorded,
+        (None, None) => {
+            let steps = Strategy::of(StrategyType::Canary).steps();
+            Policy::new(steps.iter().map(|step| step.weight).collect(), Horizon::planned(PLANNED))
         }
     };
-    let steps = strategy.steps();
-    let planned = match (arguments.planned, health) {
-        (Some(planned), _) => usize::try_from(planned).unwrap_or(usize::MAX),
-        (None, Some(health)) => planned_periods(&steps, &health),
-        (None, None) => PLANNED,
-    };
-    Ok(Policy {
-        steps: steps.iter().map(|step| step.weight).collect(),
-        planned,
-        phi: arguments.phi,
-        latency_phi: arguments.latency_phi,
-    })
-}
-
-fn default_strategy() -> Strategy {
-    Strategy::of(StrategyType::Canary)
+    if let Some(planned) = arguments.planned {
+        policy.horizon = Horizon::planned(usize::try_from(planned).unwrap_or(usize::MAX));
+    }
+    if arguments.phi.is_some() {
+        policy.phi = arguments.phi;
+        policy.latency_phis.clear();
+        policy.latency_phi = Some(1.0);
+    }
+    if arguments.latency_phi.is_some() {
+        policy.latency_phis.clear();
+        policy.latency_phi = arguments.latency_phi;
+    }
+    Ok(policy)
 }
 
 fn policy_file(path: &Path) -> Result<(Strategy, HealthPolicy), Fault> {
@@ -117,40 +136,16 @@ fn policy_file(path: &Path) -> Result<(Strategy, HealthPolicy), Fault> {
         return Ok((definition.strategy, definition.health));
     }
     let policy: PolicyFile = serde_json::from_value(value).map_err(|error| invalid(error.to_string()))?;
-    Ok((policy.strategy.unwrap_or_else(default_strategy), policy.health))
+    Ok((policy.strategy.unwrap_or_else(|| Strategy::of(StrategyType::Canary)), policy.health))
 }
 
-/// Every line, or every malformed one by its number.
-fn minutes(path: &Path) -> Result<Vec<Minute>, Fault> {
-    let text = read(path)?;
-    let (mut minutes, mut faults): (Vec<Minute>, Vec<String>) = (Vec::new(), Vec::new());
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        match parse(line, minutes.last().map(|minute| minute.minute)) {
-            Ok(minute) => minutes.push(minute),
-            Err(problem) => faults.push(format!("line {}: {problem}", index + 1)),
-        }
+/// The malformed lines, a line each, and not too many of them.
+fn listed(malformed: &[Malformed]) -> String {
+    let mut lines: Vec<String> = malformed.iter().take(MOST_FAULTS).map(ToString::to_string).collect();
+    if malformed.len() > MOST_FAULTS {
+        lines.push(format!("and {} more", malformed.len() - MOST_FAULTS));
     }
-    if faults.is_empty() {
-        return Ok(minutes);
-    }
-    let more = faults.len().saturating_sub(MOST_FAULTS);
-    faults.truncate(MOST_FAULTS);
-    if more > 0 {
-        faults.push(format!("and {more} more"));
-    }
-    Err(Fault::Invalid { name: path.display().to_string(), problem: faults.join("\n  ") })
-}
-
-fn parse(line: &str, before: Option<Timestamp>) -> Result<Minute, String> {
-    let minute: Minute = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    minute.check().map_err(|error| error.to_string())?;
-    match before {
-        Some(before) if minute.minute <= before => Err(format!(
-            "minute: {}: not after the one before, {before}; allowed: minutes in order of time",
-            minute.minute
-        )),
-        _ => Ok(minute),
-    }
+    lines.join("\n  ")
 }
 
 fn print(judged: &[Judged], json: bool) {

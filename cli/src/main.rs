@@ -1,5 +1,6 @@
 //! The command line of Spillway.
 
+mod history;
 mod input;
 mod judge;
 mod schema;

@@ -6,6 +6,8 @@ pub mod function;
 pub mod guard;
 pub mod ports;
 
+#[cfg(feature = "metrics")]
+pub mod alarms;
 #[cfg(feature = "compute")]
 pub mod compute;
 #[cfg(feature = "lease")]

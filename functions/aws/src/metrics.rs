@@ -1,4 +1,4 @@
-//! Load balancer metrics from CloudWatch.
+//! Metrics from CloudWatch.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use aws_config::SdkConfig;
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{
-    Dimension, Metric as ApiMetric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy, StatusCode,
+    Dimension, DimensionFilter, Metric as ApiMetric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy, StatusCode,
 };
 use jiff::Timestamp;
 use spillway_core::metrics::{Query, Series, Window};
@@ -16,7 +16,7 @@ use crate::error::ApiError;
 use crate::ports::Metrics;
 
 const GET: &str = "GetMetricData";
-const NAMESPACE: &str = "AWS/ApplicationELB";
+const LIST: &str = "ListMetrics";
 
 /// Most queries that one call takes:
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html>.
@@ -28,7 +28,7 @@ const MOST_PAGES: usize = 1000;
 /// CloudWatch.
 #[derive(Clone, Debug)]
 pub struct CloudWatch {
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl CloudWatch {
@@ -70,7 +70,7 @@ impl CloudWatch {
 }
 
 impl Metrics for CloudWatch {
-    async fn sums(&self, window: Window, queries: &[Query]) -> Result<Vec<Series>, ApiError> {
+    async fn values(&self, window: Window, queries: &[Query]) -> Result<Vec<Series>, ApiError> {
         if window.is_empty() {
             return Ok(vec![Series::new(); queries.len()]);
         }
@@ -79,6 +79,43 @@ impl Metrics for CloudWatch {
             series.extend(self.chunk(window, chunk).await?);
         }
         Ok(series)
+    }
+
+    /// `ListMetrics` filters by dimensions that a metric has at least: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_ListMetrics.html>.
+    async fn exists(&self, query: &Query) -> Result<bool, ApiError> {
+        let wanted: BTreeMap<&str, &str> = query.dimensions().into_iter().collect();
+        let filters: Vec<DimensionFilter> =
+            wanted.iter().map(|(name, value)| DimensionFilter::builder().name(*name).value(*value).build()).collect();
+        let mut token: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let page = self
+                .client
+                .list_metrics()
+                .namespace(query.namespace())
+                .metric_name(query.metric())
+                .set_dimensions(Some(filters.clone()))
+                .set_next_token(token.clone())
+                .send()
+                .await
+                .map_err(|error| api_error(LIST, query.metric(), &error))?;
+            let is_it = |metric: &ApiMetric| {
+                let dimensions = metric.dimensions().iter();
+                let dimensions: BTreeMap<&str, &str> =
+                    dimensions.filter_map(|dimension| Some((dimension.name()?, dimension.value()?))).collect();
+                dimensions == wanted
+            };
+            if page.metrics().iter().any(is_it) {
+                return Ok(true);
+            }
+            match page.next_token.filter(|next| !next.is_empty()) {
+                None => return Ok(false),
+                next if next == token => {
+                    return Err(invalid_answer(LIST, query.metric(), "a page names itself as the next one"));
+                }
+                next => token = next,
+            }
+        }
+        Err(invalid_answer(LIST, query.metric(), format!("there are more than {MOST_PAGES} pages")))
     }
 }
 
@@ -97,16 +134,14 @@ fn id(index: usize) -> String {
 }
 
 fn data_query(index: usize, query: &Query, period_seconds: u32) -> MetricDataQuery {
-    let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
-    let group = query.group.as_ref().map(|group| dimension("TargetGroup", group.dimension()));
-    let dimensions = group.into_iter().chain([dimension("LoadBalancer", query.load_balancer.as_str())]).collect();
+    let dimension = |(name, value): (&str, &str)| Dimension::builder().name(name).value(value).build();
     let metric = ApiMetric::builder()
-        .namespace(NAMESPACE)
-        .metric_name(query.metric.name())
-        .set_dimensions(Some(dimensions))
+        .namespace(query.namespace())
+        .metric_name(query.metric())
+        .set_dimensions(Some(query.dimensions().into_iter().map(dimension).collect()))
         .build();
     let period = i32::try_from(period_seconds).unwrap_or(i32::MAX);
-    let stat = MetricStat::builder().metric(metric).period(period).stat("Sum").build();
+    let stat = MetricStat::builder().metric(metric).period(period).stat(query.statistic.to_string()).build();
     MetricDataQuery::builder().id(id(index)).metric_stat(stat).return_data(true).build()
 }
 

@@ -5,11 +5,12 @@
 
 use std::future::Future;
 
-use spillway_core::arn::{RouteArn, TargetGroupArn};
+use spillway_core::arn::{AlarmArn, RouteArn, TargetGroupArn};
 use spillway_core::compute::{EcsState, GroupState};
 use spillway_core::definition::{AutoScalingGroupName, EcsService, ServiceName};
 use spillway_core::lease::LeaseRecord;
 use spillway_core::metrics::{Query, Series, Window};
+use spillway_core::plan::AlarmState;
 use spillway_core::route::Action;
 use spillway_core::targets::TargetState;
 use spillway_core::version::{Image, TaskDefinition};
@@ -31,11 +32,26 @@ pub trait Targets: Sync {
     fn states(&self, group: &TargetGroupArn) -> impl Future<Output = Result<Vec<TargetState>, ApiError>> + Send;
 }
 
-/// Load balancer metrics.
+/// Availability Zones.
+pub trait Zones: Sync {
+    /// The zones of the route's load balancer.
+    fn zones(&self, route: &RouteArn) -> impl Future<Output = Result<Vec<String>, ApiError>> + Send;
+}
+
+/// Metrics.
 pub trait Metrics: Sync {
-    /// Sums by period over the window, one series for each query, in order. A period without data is not
+    /// Values by period over the window, one series for each query, in order. A period without data is not
     /// in its series. Answers are complete: pages are read to the end, and partial data is an error.
-    fn sums(&self, window: Window, queries: &[Query]) -> impl Future<Output = Result<Vec<Series>, ApiError>> + Send;
+    fn values(&self, window: Window, queries: &[Query]) -> impl Future<Output = Result<Vec<Series>, ApiError>> + Send;
+
+    /// Whether the query's metric has ever been published, as far as can be told: in the last two weeks.
+    fn exists(&self, query: &Query) -> impl Future<Output = Result<bool, ApiError>> + Send;
+}
+
+/// Alarms.
+pub trait Alarms: Sync {
+    /// The state of each alarm, in order.
+    fn states(&self, alarms: &[AlarmArn]) -> impl Future<Output = Result<Vec<AlarmState>, ApiError>> + Send;
 }
 
 /// Leases.

@@ -81,6 +81,19 @@ impl RouteArn {
         let parts: Vec<&str> = self.as_str().split('/').collect();
         LoadBalancerDimension(format!("app/{}/{}", parts[2], parts[3]))
     }
+
+    /// The ARN of that load balancer.
+    #[must_use]
+    pub fn load_balancer_arn(&self) -> String {
+        let prefix: Vec<&str> = self.as_str().splitn(6, ':').take(5).collect();
+        format!("{}:loadbalancer/{}", prefix.join(":"), self.load_balancer())
+    }
+
+    /// Region and account: `eu-west-1:123456789012`.
+    #[must_use]
+    pub fn home(&self) -> &str {
+        home(self.as_str())
+    }
 }
 
 /// The value of CloudWatch's `LoadBalancer` dimension: `app/NAME/ID`.
@@ -120,6 +133,45 @@ impl std::fmt::Display for LoadBalancerDimension {
     }
 }
 
+checked_text!(
+    /// ARN of a CloudWatch alarm, metric or composite.
+    AlarmArn,
+    "an alarm ARN",
+    "arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME",
+    "^arn:aws[a-z-]*:cloudwatch:[A-Za-z0-9-]+:[0-9]{12}:alarm:.{1,255}$",
+    |arn| {
+        let parts: Vec<&str> = arn.splitn(7, ':').collect();
+        matches!(parts[..], ["arn", partition, "cloudwatch", region, account, "alarm", name]
+            if partition.starts_with("aws")
+                && is_word(region, 30, "-")
+                && account.len() == 12
+                && account.bytes().all(|b| b.is_ascii_digit())
+                && (1..=255).contains(&name.chars().count())
+                && !name.contains(char::is_control))
+    }
+);
+
+impl AlarmArn {
+    /// The alarm's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.as_str().splitn(7, ':').nth(6).unwrap_or_default()
+    }
+
+    /// Region and account: `eu-west-1:123456789012`.
+    #[must_use]
+    pub fn home(&self) -> &str {
+        home(self.as_str())
+    }
+}
+
+/// Region and account of an ARN: `eu-west-1:123456789012`.
+fn home(arn: &str) -> &str {
+    let mut colons = arn.match_indices(':').map(|(at, _)| at).skip(2);
+    let (Some(start), Some(_), Some(end)) = (colons.next(), colons.next(), colons.next()) else { return "" };
+    &arn[start + 1..end]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +188,19 @@ mod tests {
         {
             let route = RouteArn::parse(format!("{LB}:{arn}")).unwrap();
             assert_eq!((route.kind(), route.load_balancer().as_str()), (kind, "app/lb/1"));
+            assert_eq!(
+                (route.load_balancer_arn(), route.home()),
+                (format!("{LB}:loadbalancer/app/lb/1"), "eu-west-1:123456789012")
+            );
+        }
+    }
+
+    #[test]
+    fn alarms_may_have_colons_in_their_names() {
+        let alarm = AlarmArn::parse("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:shop: errors").unwrap();
+        assert_eq!((alarm.name(), alarm.home()), ("shop: errors", "eu-west-1:123456789012"));
+        for arn in ["", "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:", "arn:aws:cloudwatch:eu-west-1:1:alarm:x"] {
+            assert!(AlarmArn::parse(arn).is_err(), "{arn}");
         }
     }
 

@@ -13,20 +13,24 @@ pub fn e_value(log: f64) -> f64 {
 pub fn rate(counts: Counts) -> String {
     match counts.error_rate() {
         None => "without requests".into(),
-        Some(rate) => {
-            let percent = 100.0 * rate;
-            let digits = if percent == 0.0 {
-                0
-            } else if percent < 0.1 {
-                3
-            } else if percent < 10.0 {
-                2
-            } else {
-                0
-            };
-            format!("{percent:.digits$} % of {}", count(counts.requests))
-        }
+        Some(rate) => format!("{} of {}", percent(rate), count(counts.requests)),
     }
+}
+
+/// A fraction as `0.52 %`.
+#[must_use]
+pub fn percent(fraction: f64) -> String {
+    let percent = 100.0 * fraction;
+    let digits = if percent == 0.0 {
+        0
+    } else if percent < 0.1 {
+        3
+    } else if percent < 10.0 {
+        2
+    } else {
+        0
+    };
+    format!("{percent:.digits$} %")
 }
 
 /// A count with thin groups of three digits: `229 114`.

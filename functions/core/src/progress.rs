@@ -25,4 +25,7 @@ pub struct Progress {
     pub waited_seconds: u64,
     /// How many of them since the last weight change.
     pub waited_in_step_seconds: u64,
+    /// The end of the last metric period that a check has seen.
+    #[serde(default)]
+    pub judged_to: Option<Timestamp>,
 }

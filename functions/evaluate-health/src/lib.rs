@@ -6,12 +6,12 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use spillway_aws::error::{ApiError, Named};
-use spillway_aws::ports::{Metrics, Targets};
-use spillway_core::decision::{self, Check, Command, Look, Observed};
-use spillway_core::judge::Counts;
+use spillway_aws::ports::{Alarms, Metrics, Targets};
+use spillway_core::arn::AlarmArn;
+use spillway_core::decision::{self, Check, Command, Look, Observed, Sides};
 use spillway_core::lease::Lease;
-use spillway_core::metrics::{self, Metric, Query, Series, Window};
-use spillway_core::plan::Plan;
+use spillway_core::metrics::{self, Batch, Metric, Part, Window};
+use spillway_core::plan::{AlarmState, Plan};
 use spillway_core::progress::Progress;
 use spillway_core::targets::TargetCounts;
 use thiserror::Error;
@@ -53,7 +53,7 @@ impl Named for Error {
 /// # Errors
 /// [`Error`] for an event that makes no sense.
 pub async fn handle(
-    source: &impl Metrics,
+    cloudwatch: &(impl Metrics + Alarms),
     targets: &impl Targets,
     clock: impl Fn() -> Timestamp,
     event: Event,
@@ -66,8 +66,9 @@ pub async fn handle(
     let look = Look {
         now,
         window,
-        observed: observe(source, &plan, window).await.map_err(|error| error.to_string()),
+        observed: observe(cloudwatch, &plan, window).await.map_err(|error| error.to_string()),
         candidate_targets: candidate_targets(targets, &plan).await.map_err(|error| error.to_string()),
+        alarms: alarms(cloudwatch, &plan).await.map_err(|error| error.to_string()),
         command,
     };
     let check = decision::check(&plan, &progress, &look);
@@ -77,21 +78,38 @@ pub async fn handle(
 
 /// One call for everything: both slots and their load balancers, since the hour before the first exposure.
 async fn observe(source: &impl Metrics, plan: &Plan, window: Window) -> Result<Observed, ApiError> {
-    let candidate = metrics::queries(&plan.candidate, &Metric::OF_GROUPS);
-    let stable = metrics::queries(&plan.stable, &Metric::OF_GROUPS);
-    let load_balancers = metrics::load_balancer_queries(&plan.stable);
-    let all: Vec<Query> = [candidate.as_slice(), stable.as_slice(), load_balancers.as_slice()].concat();
+    let mut batch = Batch::default();
+    let candidate = batch.add(metrics::queries(&plan.candidate, &Metric::OF_GROUPS, None));
+    let stable = batch.add(metrics::queries(&plan.stable, &Metric::OF_GROUPS, None));
+    let load_balancers = batch.add(metrics::load_balancer_queries(&plan.stable));
+    let thresholds = plan.baseline.latency.iter();
+    let slow: Vec<[Part; 2]> = thresholds
+        .map(|threshold| {
+            [&plan.candidate, &plan.stable].map(|side| batch.add(metrics::slow_queries(side, None, threshold.seconds)))
+        })
+        .collect();
+    let custom: Vec<[[Part; 2]; 2]> = (plan.health.metrics.iter())
+        .map(|metric| {
+            [&plan.candidate, &plan.stable].map(|side| {
+                [&metric.count, &metric.denominator].map(|source| batch.add(metrics::custom_queries(side, source)))
+            })
+        })
+        .collect();
+
     // Whole periods, so that the earlier ones lie on the same grid.
     let before = BEFORE_SECONDS.next_multiple_of(window.period_seconds.max(1));
     let whole = Window { start: metrics::earlier(window.start, before), ..window };
-    let mut series = source.sums(whole, &all).await?.into_iter();
-    let mut answers = |queries: &[Query]| {
-        let mine: Vec<Series> = series.by_ref().take(queries.len()).collect();
-        metrics::traffic(queries, &mine)
-    };
-    let (candidate, stable, load_balancers) = (answers(&candidate), answers(&stable), answers(&load_balancers));
-    let before: Counts = stable.range(..window.start).map(|(_, traffic)| traffic.answers).sum();
-    Ok(Observed { candidate, stable, load_balancers, before })
+    let answers = source.values(whole, batch.queries()).await?;
+    let slow = slow.iter().map(|sides| sides.each_ref().map(|part| batch.slow(&answers, part)));
+    let custom = custom.iter().map(|sides| {
+        sides.each_ref().map(|[count, of]| metrics::custom(&answers[count.clone()], &answers[of.clone()]))
+    });
+    Ok(Observed {
+        candidate: batch.traffic(&answers, &candidate),
+        stable: batch.traffic(&answers, &stable),
+        load_balancers: batch.traffic(&answers, &load_balancers),
+        others: slow.chain(custom).map(|[candidate, stable]| Sides { candidate, stable }).collect(),
+    })
 }
 
 async fn candidate_targets(targets: &impl Targets, plan: &Plan) -> Result<Vec<TargetCounts>, ApiError> {
@@ -100,4 +118,9 @@ async fn candidate_targets(targets: &impl Targets, plan: &Plan) -> Result<Vec<Ta
         counts.push(TargetCounts::of(&targets.states(&group.arn).await?));
     }
     Ok(counts)
+}
+
+async fn alarms(source: &impl Alarms, plan: &Plan) -> Result<Vec<AlarmState>, ApiError> {
+    let arns: Vec<AlarmArn> = plan.health.alarms.iter().map(|alarm| alarm.arn.clone()).collect();
+    if arns.is_empty() { Ok(Vec::new()) } else { source.states(&arns).await }
 }

@@ -4,8 +4,10 @@ use evaluate_health::{Event, handle};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use spillway_aws::error::Named;
+use spillway_core::decision::gates::Finding;
 use spillway_core::decision::{Check, Command, Decision, Next};
-use spillway_core::plan::Plan;
+use spillway_core::judge::latency::Quantile;
+use spillway_core::plan::{AlarmState, Plan, Threshold};
 use spillway_core::progress::Progress;
 use spillway_core::targets::TargetState;
 use spillway_core::weight::Percent;
@@ -36,6 +38,18 @@ fn progress() -> Progress {
         exposed_at: Some(at(0)),
         ..Progress::default()
     }
+}
+
+/// The series of a group's requests.
+fn requests(name: &str) -> String {
+    format!("app/shop/1 {} RequestCount Sum", group(name).dimension())
+}
+
+/// What a gate says, and its line.
+fn gate<'a>(check: &'a Check, name: &str) -> (Finding, &'a str) {
+    let gate = check.evidence.gates.iter().find(|gate| gate.gate == name);
+    let gate = gate.unwrap_or_else(|| panic!("no gate {name} in {:?}", check.evidence.gates));
+    (gate.finding, &gate.line)
 }
 
 async fn look(world: &World, plan: Plan, progress: Progress, now: Timestamp) -> Check {
@@ -90,7 +104,8 @@ async fn a_period_is_used_only_once_it_is_old_enough() {
     assert_eq!(look(&world, the_plan(), progress(), at(2)).await.decision, Decision::Continue);
     let check = look(&world, the_plan(), progress(), at(3)).await;
     assert_eq!(check.decision, Decision::RollBack);
-    assert!(check.evidence.hard_failure && check.reason.contains("hard failure"), "{}", check.reason);
+    assert_eq!(gate(&check, "hard_failure").0, Finding::Failed);
+    assert!(check.reason.contains("hard failure"), "{}", check.reason);
 }
 
 #[tokio::test]
@@ -186,7 +201,7 @@ async fn requests_without_answers_are_a_reason_to_wait() {
     let world = world();
     for m in 0..6 {
         minute(&world, m, (20, 0), (28_500, 0));
-        let key = (group("green").as_str().to_owned(), "RequestCount");
+        let key = requests("green");
         world.state().metrics.get_mut(&key).unwrap().insert(at(m), 1500.0);
     }
     let check = look(&world, the_plan(), progress(), at(8)).await;
@@ -194,7 +209,7 @@ async fn requests_without_answers_are_a_reason_to_wait() {
     assert!(check.reason.contains("have none yet"), "{}", check.reason);
 
     // WebSocket upgrades are never answered, and the stable slot has as many of them.
-    let key = (group("blue").as_str().to_owned(), "RequestCount");
+    let key = requests("blue");
     for m in 0..6 {
         world.state().metrics.get_mut(&key).unwrap().insert(at(m), 2_000_000.0);
     }
@@ -218,7 +233,7 @@ async fn the_load_balancers_own_errors_are_a_reason_to_wait() {
         let progress = Progress { weight: Percent::whole(weight), ..progress() };
         let check = look(&world, the_plan(), progress, at(6)).await;
         assert_eq!(check.decision == Decision::Hold, held, "{before} {own_errors} {weight}: {}", check.reason);
-        assert_eq!(check.evidence.load_balancer_errors.is_some(), held);
+        assert_eq!(check.evidence.gates.iter().any(|gate| gate.gate == "load_balancer"), held);
     }
 }
 
@@ -377,7 +392,7 @@ async fn a_bake_as_long_as_its_step_ends_well() {
     for m in -30..20 {
         let name = if m < 0 { "blue" } else { "green" };
         world.record(&group(name), at(m), 3000, 3);
-        let key = (group(name).as_str().to_owned(), "RequestCount");
+        let key = requests(name);
         world.state().metrics.get_mut(&key).unwrap().insert(at(m), 4000.0);
     }
     let progress = Progress { weight: Percent::ALL, ..progress() };
@@ -453,4 +468,235 @@ async fn a_check_before_the_first_shift_is_a_mistake() {
     let event = Event { lease: lease(), plan: the_plan(), progress: Progress::default(), command: Command::None };
     let error = handle(&world(), &world(), || at(0), event).await.unwrap_err();
     assert_eq!(error.name(), "InvalidInput");
+}
+
+/// The plan with the thresholds of a stable version whose p50, p90 and p99 are 0.1, 0.2 and 0.5 s.
+fn plan_with_latency() -> Plan {
+    let mut plan = the_plan();
+    plan.baseline.latency = std::iter::zip(Quantile::ALL, [0.1, 0.2, 0.5])
+        .map(|(quantile, seconds)| Threshold { quantile, seconds, phi: 1.0 })
+        .collect();
+    plan
+}
+
+/// Of each thousand answers of both slots, so many are slower than the three thresholds.
+fn record_slow(world: &World, minutes: std::ops::Range<i64>, candidate: [u32; 3], stable: [u32; 3]) {
+    for m in minutes {
+        for (at_threshold, seconds) in [0.1, 0.2, 0.5].into_iter().enumerate() {
+            for (name, slow, thousands) in [("green", candidate, 3), ("blue", stable, 30)] {
+                let (slow, all) = (slow[at_threshold] * thousands, 1000 * thousands);
+                world.record_slow(&group(name), at(m), seconds, slow, all - slow);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slow_candidate_is_rolled_back_and_an_equal_one_is_not() {
+    for (candidate, rolled_back) in [([500, 100, 10], false), ([800, 300, 50], true)] {
+        let world = world();
+        for m in 0..6 {
+            minute(&world, m, (3000, 3), (30_000, 30));
+        }
+        record_slow(&world, 0..6, candidate, [500, 100, 10]);
+        let check = look(&world, plan_with_latency(), progress(), at(8)).await;
+        assert_eq!(check.decision == Decision::RollBack, rolled_back, "{}", check.reason);
+        let (finding, line) = gate(&check, "latency p90");
+        assert_eq!(finding == Finding::Failed, rolled_back, "{line}");
+        assert!(line.contains("slower than 0.20 s, stable 10 % of 180 000"), "{line}");
+        assert_eq!(gate(&check, "together").0 == Finding::Failed, rolled_back);
+    }
+}
+
+#[tokio::test]
+async fn a_threshold_that_the_stable_version_passes_itself_is_called_blind() {
+    let world = world();
+    minute(&world, 0, (3000, 3), (30_000, 30));
+    record_slow(&world, 0..1, [990, 300, 10], [900, 100, 10]);
+    let check = look(&world, plan_with_latency(), progress(), at(3)).await;
+    assert!(gate(&check, "latency p50").1.contains("blind"), "{:?}", gate(&check, "latency p50"));
+    assert!(!gate(&check, "latency p90").1.contains("blind"));
+}
+
+/// The plan with a metric of the service's own, told apart by slot.
+fn plan_with_metric(dry_run: bool) -> Plan {
+    let source = |metric: &str| json!({"namespace": "Shop", "metric": metric, "dimensions": {"Slot": "{slot}"}});
+    let metric =
+        json!({"name": "declined", "count": source("Declined"), "denominator": source("Payments"), "dry_run": dry_run});
+    let mut plan = the_plan();
+    plan.health.metrics = vec![serde_json::from_value(metric).unwrap()];
+    plan
+}
+
+#[tokio::test]
+async fn a_metric_of_the_services_own_is_compared_too() {
+    for (dry_run, decision) in [(false, Decision::RollBack), (true, Decision::Advance)] {
+        let world = world();
+        for m in 0..10 {
+            minute(&world, m, (3000, 3), (30_000, 30));
+            for (slot, payments, declined) in [("green", 300.0, 60.0), ("blue", 3000.0, 30.0)] {
+                world.add(&format!("{slot} Payments Sum"), at(m), payments);
+                world.add(&format!("{slot} Declined Sum"), at(m), declined);
+            }
+        }
+        let check = look(&world, plan_with_metric(dry_run), progress(), at(12)).await;
+        assert_eq!(check.decision, decision, "{}", check.reason);
+        let (finding, line) = gate(&check, "metric declined");
+        assert_eq!(finding, Finding::Failed);
+        assert!(
+            line.starts_with("metric declined: candidate 20 % of 3 000, stable 1.00 % of 30 000, e-value"),
+            "{line}"
+        );
+        assert_eq!(line.ends_with("(dry run)"), dry_run, "{line}");
+    }
+}
+
+const ALARM: &str = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:shop";
+
+#[tokio::test]
+async fn alarms_stop_a_release_hold_it_or_are_only_reported() {
+    use AlarmState::{Alarm, InsufficientData, Missing, Ok};
+    for (state, policy, dry_run, decision, words) in [
+        (Ok, "hold", false, Decision::Continue, "OK"),
+        (Alarm, "hold", false, Decision::RollBack, "in ALARM"),
+        (Alarm, "hold", true, Decision::Continue, "in ALARM (dry run)"),
+        (InsufficientData, "hold", false, Decision::Hold, "INSUFFICIENT_DATA"),
+        (InsufficientData, "ignore", false, Decision::Continue, "INSUFFICIENT_DATA, which"),
+        (InsufficientData, "rollback", false, Decision::RollBack, "takes as ALARM"),
+        (Missing, "hold", false, Decision::Hold, "does not exist any more"),
+        (Missing, "hold", true, Decision::Continue, "does not exist any more"),
+    ] {
+        let world = world();
+        minute(&world, 0, (1500, 1), (28_500, 28));
+        world.state().alarms.insert("shop".into(), state);
+        let mut plan = the_plan();
+        plan.health.alarms = vec![
+            serde_json::from_value(json!({"arn": ALARM, "on_insufficient_data": policy, "dry_run": dry_run})).unwrap(),
+        ];
+        let check = look(&world, plan, progress(), at(3)).await;
+        assert_eq!(check.decision, decision, "{state:?} {policy}: {}", check.reason);
+        assert!(gate(&check, "alarm shop").1.contains(words), "{:?}", gate(&check, "alarm shop"));
+        if decision != Decision::Continue {
+            assert!(check.reason.contains("alarm shop"), "{}", check.reason);
+        }
+    }
+}
+
+#[tokio::test]
+async fn alarms_that_cannot_be_read_hold() {
+    let world = world();
+    world.plan_fault(Fault::before("DescribeAlarms", "", throttled("DescribeAlarms")));
+    let mut plan = the_plan();
+    plan.health.alarms = vec![serde_json::from_value(json!({"arn": ALARM})).unwrap()];
+    let check = look(&world, plan, progress(), at(3)).await;
+    assert_eq!(check.decision, Decision::Hold);
+    assert!(check.reason.contains("alarms: DescribeAlarms"), "{}", check.reason);
+}
+
+#[tokio::test]
+async fn what_has_no_say_is_reported_and_decides_nothing() {
+    let world = world();
+    for m in 0..6 {
+        minute(&world, m, (1500, 900), (28_500, 28));
+    }
+    world.state().targets.insert(group("green").as_str().into(), vec![TargetState::Unhealthy]);
+    let mut plan = the_plan();
+    plan.health.max_error_rate = Some(Percent::whole(5));
+    let gates = ["errors", "hard_failure", "max_error_rate", "hosts"];
+    plan.health.dry_run = gates.iter().map(|gate| serde_json::from_value(json!(gate)).unwrap()).collect();
+    let check = look(&world, plan.clone(), progress(), at(8)).await;
+    assert_eq!(check.decision, Decision::Continue, "{}", check.reason);
+    for name in gates {
+        let (finding, line) = gate(&check, name);
+        assert!(finding == Finding::Failed && line.ends_with("(dry run)"), "{line}");
+    }
+    for name in gates {
+        let mut one_decides = plan.clone();
+        one_decides.health.dry_run.retain(|gate| serde_json::to_value(gate).unwrap() != json!(name));
+        assert_eq!(look(&world, one_decides, progress(), at(8)).await.decision, Decision::RollBack, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_that_stop_arriving_hold_instead_of_looking_like_no_traffic() {
+    let world = world();
+    for m in -60..6 {
+        minute(&world, m, if m < 0 { (0, 0) } else { (1500, 1) }, (28_500, 28));
+    }
+    // There is proof, and then nothing more.
+    assert_eq!(look(&world, the_plan(), progress(), at(8)).await.decision, Decision::Advance);
+    let check = look(&world, the_plan(), progress(), at(11)).await;
+    assert_eq!(check.decision, Decision::Hold);
+    assert!(check.reason.contains("not one request in the latest 3 periods"), "{}", check.reason);
+    let held = Progress { held_since: Some(at(11)), ..progress() };
+    assert_eq!(look(&world, the_plan(), held, at(31)).await.decision, Decision::RollBack);
+
+    // A service with a request every two minutes is often quiet for three.
+    let quiet = world_with_a_request_every(2);
+    assert_eq!(look(&quiet, the_plan(), progress(), at(9)).await.decision, Decision::Continue);
+}
+
+fn world_with_a_request_every(minutes: i64) -> World {
+    let world = world();
+    for m in (-60..0).filter(|m| m % minutes == 0) {
+        minute(&world, m, (0, 0), (1, 0));
+    }
+    world
+}
+
+/// The clock of this function may be behind that of the one that shifted.
+#[tokio::test]
+async fn a_clock_that_is_behind_harms_nothing() {
+    let world = world();
+    for m in -5..3 {
+        minute(&world, m, (1500, 1), (28_500, 28));
+    }
+    for now in [at(-30), at(-1), at(0)] {
+        let check = look(&world, the_plan(), progress(), now).await;
+        assert_eq!((check.decision, check.evidence.periods), (Decision::Continue, 0), "{now}: {}", check.reason);
+    }
+}
+
+/// Every period is told once, by the first check that sees it.
+#[tokio::test]
+async fn each_period_is_kept_once() {
+    let world = world();
+    for m in 0..9 {
+        minute(&world, m, (1500, 1), (28_500, 28));
+    }
+    let first = look(&world, the_plan(), progress(), at(5)).await;
+    let starts = |check: &Check| check.evidence.minutes.iter().map(|minute| minute.minute).collect::<Vec<_>>();
+    assert_eq!(starts(&first), [at(0), at(1), at(2)]);
+    let second = look(&world, the_plan(), first.progress, at(7)).await;
+    assert_eq!(starts(&second), [at(3), at(4)]);
+    assert_eq!(second.evidence.minutes[0].candidate.requests, 1500.0);
+    // What could not be read is told by the next check.
+    world.plan_fault(Fault::before("GetMetricData", "", throttled("GetMetricData")));
+    let unread = look(&world, the_plan(), second.progress, at(8)).await;
+    assert_eq!(starts(&look(&world, the_plan(), unread.progress, at(9)).await), [at(5), at(6)]);
+}
+
+/// With everything that a definition may hold, at the longest, the answer fits into a payload of Step Functions.
+#[tokio::test]
+async fn the_largest_answer_fits_into_a_payload() {
+    let world = world();
+    let mut plan = plan_with_latency();
+    let metric = plan_with_metric(false).health.metrics.remove(0);
+    plan.health.metrics = (0..10)
+        .map(|index| {
+            let mut metric = serde_json::to_value(&metric).unwrap();
+            metric["name"] = json!(format!("{index}{}", "m".repeat(63)));
+            serde_json::from_value(metric).unwrap()
+        })
+        .collect();
+    plan.health.alarms = (0..20)
+        .map(|index| serde_json::from_value(json!({"arn": format!("{ALARM}{index}{}", "a".repeat(240))})).unwrap())
+        .collect();
+    plan.health.period_seconds = 1;
+    for m in 0..2000 {
+        minute(&world, m, (123_456_789, 1_234_567), (123_456_789, 1_234_567));
+    }
+    let check = look(&world, plan, progress(), at(2000)).await;
+    let size = serde_json::to_string(&check).unwrap().len();
+    assert!((10_000..256 * 1024).contains(&size), "{size} bytes");
 }

@@ -1,18 +1,20 @@
 //! Plans a release: reads, and changes nothing.
 //!
-//! Validates the definition and the version, resolves the roles from the live weights, snapshots the routes,
-//! expands the steps, and refuses to start when it must, with every reason at once.
+//! Validates the definition and the version, resolves the roles from the live weights, snapshots the routes, looks at
+//! the hours before, expands the steps, and refuses to start when it must, with every reason at once.
 
+mod survey;
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use spillway_aws::error::{ApiError, Named};
-use spillway_aws::ports::{Routes, Targets};
+use spillway_aws::ports::{Alarms, Metrics, Routes, Targets, Zones};
 use spillway_core::compute::Preparation;
 use spillway_core::definition::{InvalidDefinition, ServiceDefinition, ServiceName};
 use spillway_core::lease::Lease;
-use spillway_core::plan::{self, LiveRoute, Overrides, Plan, Refusal, Refused};
+use spillway_core::plan::{self, Draft, LiveRoute, Overrides, Plan, Refusal, Refused};
 use spillway_core::progress::Progress;
-use spillway_core::targets::TargetCounts;
 use spillway_core::version::Version;
 use thiserror::Error;
 
@@ -68,7 +70,7 @@ pub enum Error {
     /// The release must not start.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// A call to the load balancer failed.
+    /// A call failed.
     #[error(transparent)]
     Api(#[from] ApiError),
     /// The plan cannot be written as JSON.
@@ -91,51 +93,83 @@ impl Named for Error {
 ///
 /// # Errors
 /// [`Error`]; nothing has been changed.
-pub async fn handle(routes: &impl Routes, targets: &impl Targets, event: Event) -> Result<Output, Error> {
+pub async fn handle(
+    load_balancers: &(impl Routes + Targets + Zones),
+    cloudwatch: &(impl Metrics + Alarms),
+    clock: impl Fn() -> Timestamp,
+    event: Event,
+) -> Result<Output, Error> {
     let definition = ServiceDefinition::from_json(&event.definition)?;
     if definition.service != event.lease.service {
         return Err(Error::OtherService { expected: event.lease.service, found: definition.service });
     }
-    let (version, overrides) = wishes(&event.request)?;
+    let mut refusals = Vec::new();
+    let Wishes { version, overrides } = wishes(&event.request, &mut refusals);
+    let live = routes(load_balancers, &definition, &mut refusals).await?;
+    let roles = match (&live, &overrides) {
+        (Some(live), Some(overrides)) => {
+            plan::roles(&definition, live, overrides).map_err(|refused| refusals.extend(refused.0)).ok()
+        }
+        _ => None,
+    };
+    let survey = survey::survey(load_balancers, cloudwatch, &definition, roles.as_ref(), clock()).await?;
 
-    let mut live = Vec::with_capacity(definition.routes.len());
-    for arn in &definition.routes {
-        live.push(LiveRoute { arn: arn.clone(), actions: routes.read(arn).await? });
-    }
-    let roles = plan::roles(&definition, &live, &overrides)?;
-    let mut stable_targets = Vec::new();
-    for group in &definition.slots.get(roles.stable).target_groups {
-        stable_targets.push(TargetCounts::of(&targets.states(group).await?));
-    }
-
-    let plan = Plan::new(definition, version, overrides, roles, &stable_targets)?;
+    let overrides = overrides.unwrap_or_default();
+    let plan = Draft { definition, version, overrides, roles, survey, refusals }.plan()?;
     let record = serde_json::to_string(&plan)?;
     tracing::info!(stable = %plan.stable.slot, candidate = %plan.candidate.slot, version = %plan.version, "planned");
+    for warning in &plan.warnings {
+        tracing::warn!(warning);
+    }
     Ok(Output { plan, record, progress: Progress::default(), preparation: Preparation::default() })
 }
 
-/// What the one who started the release asked for.
-fn wishes(request: &Value) -> Result<(Version, Overrides), Refused> {
-    let Request { version, overrides, .. } =
-        read(request).map_err(|message| Refused(vec![Refusal::InvalidRequest(message)]))?;
-    let version: Result<Version, _> = read(&version);
-    let overrides: Result<Overrides, _> = if overrides.is_null() { Ok(Overrides::default()) } else { read(&overrides) };
-    match (version, overrides) {
-        (Ok(version), Ok(overrides)) => match overrides.without_stable.as_deref().map(str::trim) {
-            Some("") => {
-                Err(Refused(vec![Refusal::InvalidOverrides("without_stable: \"\": allowed: a reason in words".into())]))
+/// The routes as they stand, or nothing when one cannot be read.
+async fn routes(
+    source: &impl Routes,
+    definition: &ServiceDefinition,
+    refusals: &mut Vec<Refusal>,
+) -> Result<Option<Vec<LiveRoute>>, ApiError> {
+    let mut live = Some(Vec::with_capacity(definition.routes.len()));
+    for arn in &definition.routes {
+        match source.read(arn).await {
+            Ok(actions) => {
+                live.iter_mut().for_each(|live| live.push(LiveRoute { arn: arn.clone(), actions: actions.clone() }))
             }
-            _ => Ok((version, overrides)),
-        },
-        (version, overrides) => Err(Refused(
-            version
-                .err()
-                .map(Refusal::InvalidVersion)
-                .into_iter()
-                .chain(overrides.err().map(Refusal::InvalidOverrides))
-                .collect(),
-        )),
+            // The next attempt may find it.
+            Err(error) if error.transient => return Err(error),
+            Err(error) => {
+                refusals.push(Refusal::UnreadableRoute { route: arn.clone(), reason: error.to_string() });
+                live = None;
+            }
+        }
     }
+    Ok(live)
+}
+
+/// What the one who started the release asked for, as far as it could be read.
+struct Wishes {
+    version: Option<Version>,
+    overrides: Option<Overrides>,
+}
+
+fn wishes(request: &Value, refusals: &mut Vec<Refusal>) -> Wishes {
+    let Request { version, overrides, .. } = match read(request) {
+        Ok(request) => request,
+        Err(message) => {
+            refusals.push(Refusal::InvalidRequest(message));
+            return Wishes { version: None, overrides: None };
+        }
+    };
+    let version = read(&version).map_err(|message| refusals.push(Refusal::InvalidVersion(message))).ok();
+    let overrides = if overrides.is_null() { Ok(Overrides::default()) } else { read(&overrides) };
+    let overrides =
+        overrides.and_then(|overrides: Overrides| match overrides.without_stable.as_deref().map(str::trim) {
+            Some("") => Err("without_stable: \"\": allowed: a reason in words".to_owned()),
+            _ => Ok(overrides),
+        });
+    let overrides = overrides.map_err(|message| refusals.push(Refusal::InvalidOverrides(message))).ok();
+    Wishes { version, overrides }
 }
 
 /// Reads a value; the message names the place and shows what is there.

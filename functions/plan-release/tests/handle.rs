@@ -1,15 +1,26 @@
 //! The handler in an in-memory world.
 
+use jiff::{SignedDuration, Timestamp};
 use plan_release::{Error, Event, Output, handle};
 use serde_json::{Value, json};
 use spillway_aws::error::Named;
+use spillway_core::plan::AlarmState;
 use spillway_core::slot::Slot;
 use spillway_core::targets::TargetState;
-use spillway_world::{World, definition, forwarding, group, lease, route};
+use spillway_world::{Fault, World, definition, forwarding, group, lease, route, throttled};
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+/// A minute before now, by its distance.
+fn ago(minutes: i64) -> Timestamp {
+    now() - SignedDuration::from_mins(minutes)
+}
 
 async fn plan(world: &World, definition: &Value, request: Value) -> Result<Output, Error> {
     let event = Event { lease: lease(), definition: definition.to_string(), request };
-    handle(world, world, event).await
+    handle(world, world, now, event).await
 }
 
 fn release(overrides: &Value) -> Value {
@@ -129,4 +140,190 @@ async fn an_invalid_definition_lists_its_problems() {
     other["service"] = json!("shoe");
     let error = plan(&world, &other, release(&json!({}))).await.unwrap_err();
     assert!(error.to_string().contains("\"shoe\""), "{error}");
+}
+
+const ALARM: &str = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:shop";
+
+fn watched() -> Value {
+    let source = |metric: &str| json!({"namespace": "Shop", "metric": metric, "dimensions": {"Slot": "{slot}"}});
+    let mut definition = definition();
+    definition["health"] = json!({
+        "alarms": [{"arn": ALARM}, {"arn": format!("{ALARM}-slow")}],
+        "metrics": [{"name": "declined", "count": source("Declined"), "denominator": source("Payments")}],
+    });
+    definition
+}
+
+/// Everything that speaks against starting, whatever it is about, and what to do.
+#[tokio::test]
+async fn every_reason_not_to_start_is_told_at_once() {
+    let world = World::of_shop();
+    world.state().targets.insert(group("blue").as_str().into(), vec![TargetState::Unhealthy]);
+    world.state().alarms.insert("shop".into(), AlarmState::Alarm);
+    world.add("green Payments Sum", ago(600), 1.0);
+    let request = json!({"service": "shop", "version": {"launch_template_version": "2"}});
+    let error = plan(&world, &watched(), request).await.unwrap_err();
+    assert_eq!(error.name(), "ReleaseRefused");
+    let Error::Refused(refused) = &error else { panic!("{error}") };
+    assert_eq!(refused.0.len(), 5, "{error}");
+    for reason in [
+        "cannot be brought onto ECS service",
+        "has no healthy target in",
+        "health.alarms[0]: arn:aws:cloudwatch:eu-west-1:123456789012:alarm:shop is in ALARM; clear it first",
+        "health.alarms[1]: arn:aws:cloudwatch:eu-west-1:123456789012:alarm:shop-slow does not exist; create it",
+        "health.metrics[0].count: CloudWatch knows no metric Declined in Shop",
+    ] {
+        assert!(error.to_string().contains(reason), "{reason}: {error}");
+    }
+    assert!(world.state().changes.is_empty());
+}
+
+/// Reasons of the request and of the routes do not hide those of the alarms.
+#[tokio::test]
+async fn reasons_of_all_kinds_are_told_together() {
+    let world = with_routes(&[("stranger", 1)], &[("blue", 1)]);
+    world.state().alarms.insert("shop".into(), AlarmState::Alarm);
+    world.state().alarms.insert("shop-slow".into(), AlarmState::Ok);
+    let request = json!({"service": "shop", "version": {"image": "shop:latest"}});
+    let error = plan(&world, &watched(), request).await.unwrap_err().to_string();
+    for reason in ["by digest", "forwards to neither slot", "is in ALARM"] {
+        assert!(error.contains(reason), "{reason}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_alarm_without_a_say_or_without_data_is_a_warning() {
+    use AlarmState::{Alarm, InsufficientData, Missing};
+    for (state, policy, dry_run, expected) in [
+        (InsufficientData, "hold", false, Ok("alarm shop: INSUFFICIENT_DATA; unless that changes")),
+        (InsufficientData, "ignore", false, Ok("alarm shop: INSUFFICIENT_DATA, which the definition ignores")),
+        (InsufficientData, "rollback", false, Err("wait until it has data")),
+        (Alarm, "hold", true, Ok("alarm shop: in ALARM, and has no say")),
+        (Missing, "hold", true, Ok("alarm shop: does not exist, and has no say")),
+    ] {
+        let world = World::of_shop();
+        world.state().alarms.insert("shop".into(), state);
+        let mut definition = definition();
+        definition["health"]["alarms"] = json!([{"arn": ALARM, "on_insufficient_data": policy, "dry_run": dry_run}]);
+        match (plan(&world, &definition, release(&json!({}))).await, expected) {
+            (Ok(output), Ok(warning)) => {
+                assert!(output.plan.warnings.iter().any(|text| text.contains(warning)), "{:?}", output.plan.warnings);
+            }
+            (Err(error), Err(reason)) => assert!(error.to_string().contains(reason), "{error}"),
+            (result, expected) => panic!("{state:?} {policy}: {result:?} instead of {expected:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_traffic_in_the_last_hour_is_a_warning() {
+    let world = World::of_shop();
+    let output = plan(&world, &definition(), release(&json!({}))).await.unwrap();
+    assert!(output.plan.warnings[0].starts_with("latency p50, p90, p99: not compared"), "{:?}", output.plan.warnings);
+    assert!(output.plan.warnings[1].starts_with("traffic: no requests in the last hour"), "{:?}", output.plan.warnings);
+}
+
+/// Requests a minute and errors in a thousand of the stable slot, for the six hours before.
+fn with_traffic(requests: u32, errors_per_thousand: u32) -> World {
+    let world = World::of_shop();
+    for m in 3..360 {
+        let errors = requests * errors_per_thousand / 1000;
+        world.record(&group("blue"), ago(m), requests, errors);
+    }
+    world
+}
+
+#[tokio::test]
+async fn too_little_traffic_for_proof_is_said_with_numbers() {
+    let warnings = |world: World| async move {
+        let output = plan(&world, &definition(), release(&json!({}))).await.unwrap();
+        let weights: Vec<f64> = output.plan.steps.iter().map(|step| step.weight.into()).collect();
+        (output.plan.warnings.into_iter().filter(|text| text.starts_with("step")).collect::<Vec<_>>(), weights)
+    };
+    let (few, weights) = warnings(with_traffic(3000, 1)).await;
+    assert_eq!(
+        few,
+        [
+            "step 5 %: proof of health before 50 % takes 5 125 requests of the candidate at the usual error rate of 0.10 %, and 2 250 are expected within 900 s: the step advances without proof",
+            "step 95 %: proof of health before 100 % takes 151 039 requests of the candidate at the usual error rate of 0.10 %, and 42 750 are expected within 900 s: the step advances without proof",
+        ]
+    );
+    assert_eq!(weights, [5.0, 50.0, 95.0]);
+    let (enough, _) = warnings(with_traffic(3_000_000, 1)).await;
+    assert!(enough.is_empty(), "{enough:?}");
+}
+
+/// At 95 % the stable version would answer 75 requests in a quarter of an hour: nothing to compare with.
+#[tokio::test]
+async fn the_last_step_is_95_percent_only_where_that_tells_something() {
+    let weights = |world: World, last_step: &'static str| async move {
+        let mut definition = definition();
+        definition["strategy"]["last_step"] = json!(last_step);
+        let plan = plan(&world, &definition, release(&json!({}))).await.unwrap().plan;
+        let said = plan.warnings.iter().any(|text| text.starts_with("last step: 50 % in place of 95 %"));
+        (plan.steps.iter().map(|step| step.weight.into()).collect::<Vec<f64>>(), said)
+    };
+    assert_eq!(weights(with_traffic(100, 0), "auto").await, (vec![5.0, 50.0], true));
+    assert_eq!(weights(with_traffic(100, 0), "as_written").await, (vec![5.0, 50.0, 95.0], false));
+    assert_eq!(weights(with_traffic(30_000, 1), "auto").await, (vec![5.0, 50.0, 95.0], false));
+}
+
+#[tokio::test]
+async fn bursts_in_one_zone_are_seen_in_the_hours_before() {
+    let world = World::of_shop();
+    world.state().zones = vec!["eu-west-1a".into(), "eu-west-1b".into()];
+    for m in 3..360 {
+        world.record(&group("blue"), ago(m), 2000, 20);
+        for (zone, errors) in
+            [("eu-west-1a", if m % 2 == 0 { 20 } else { 0 }), ("eu-west-1b", if m % 2 == 0 { 0 } else { 20 })]
+        {
+            world.record_zone(zone, &group("blue"), ago(m), 1000, errors);
+        }
+    }
+    let bursty = plan(&world, &definition(), release(&json!({}))).await.unwrap().plan;
+    assert!((15.0..30.0).contains(&bursty.baseline.phi), "{}", bursty.baseline.phi);
+    assert!(
+        bursty.warnings.iter().any(|text| text.starts_with("errors: they come in bursts")),
+        "{:?}",
+        bursty.warnings
+    );
+    // Without the zones the two cancel out.
+    world.state().zones.clear();
+    assert_eq!(plan(&world, &definition(), release(&json!({}))).await.unwrap().plan.baseline.phi, 1.0);
+}
+
+#[tokio::test]
+async fn what_is_slow_is_taken_from_the_hours_before_or_from_the_objective() {
+    let world = with_traffic(1000, 1);
+    for (hour, quantile, seconds) in [(1, "p50", 0.1), (2, "p50", 0.3), (3, "p50", 0.2), (1, "p99", 0.001)] {
+        let key = format!("app/shop/1 {} TargetResponseTime {quantile}", group("blue").dimension());
+        world.add(&key, ago(60 * hour), seconds);
+    }
+    let mut definition = definition();
+    definition["health"]["latency"] = json!({"objectives": {"p90": 0.25}, "margin_percent": 50});
+    let plan = plan(&world, &definition, release(&json!({}))).await.unwrap().plan;
+    let thresholds: Vec<(&str, f64)> =
+        plan.baseline.latency.iter().map(|threshold| (threshold.quantile.name(), threshold.seconds)).collect();
+    let [(p50, median), objective, floor] = thresholds[..] else { panic!("{thresholds:?}") };
+    assert!(p50 == "p50" && (median - 0.3).abs() < 1e-9, "the median of the hours and half of it: {median}");
+    assert_eq!((objective, floor), (("p90", 0.25), ("p99", 0.005)));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_for_now_is_worth_another_attempt() {
+    for operation in ["GetMetricData", "DescribeAlarms", "DescribeRules", "DescribeTargetHealth"] {
+        let world = World::of_shop();
+        world.state().alarms.insert("shop".into(), AlarmState::Ok);
+        world.plan_fault(Fault::before(operation, "", throttled(operation)));
+        let mut definition = definition();
+        definition["health"]["alarms"] = json!([{"arn": ALARM}]);
+        let error = plan(&world, &definition, release(&json!({}))).await.unwrap_err();
+        assert_eq!(error.name(), "Unavailable", "{operation}: {error}");
+        assert!(plan(&world, &definition, release(&json!({}))).await.is_ok());
+    }
+    let world = World::of_shop();
+    world.state().routes.clear();
+    let error = plan(&world, &definition(), release(&json!({}))).await.unwrap_err();
+    assert_eq!(error.name(), "ReleaseRefused");
+    assert_eq!(error.to_string().matches("cannot be read").count(), 2, "{error}");
 }

@@ -172,8 +172,8 @@ async fn carries_traffic(
     // Up to now, and not only up to the lag: a request that is known already counts already.
     let from = metrics::earlier(now, quiet.saturating_add(health.metric_lag_seconds));
     let window = Window::complete(from, now, 0, health.period_seconds);
-    let queries = metrics::queries(side, &[Metric::RequestCount]);
-    let series = source.sums(window, &queries).await?;
+    let queries = metrics::queries(side, &[Metric::RequestCount], None);
+    let series = source.values(window, &queries).await?;
     let requests: f64 = metrics::traffic(&queries, &series).values().map(|traffic| traffic.requests).sum();
     Ok((requests > 0.0).then(|| {
         format!("slot {} had {requests} requests in the last {} s", side.slot, quiet + health.metric_lag_seconds)

@@ -7,13 +7,17 @@ mod setting;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use spillway_aws::error::ApiError;
-use spillway_aws::ports::{AutoScalingGroups, EcsServices, Leases, Metrics, Routes, Targets, TaskDefinitions};
-use spillway_core::arn::{RouteArn, TargetGroupArn};
+use spillway_aws::ports::{
+    Alarms, AutoScalingGroups, EcsServices, Leases, Metrics, Routes, Targets, TaskDefinitions, Zones,
+};
+use spillway_core::arn::{AlarmArn, RouteArn, TargetGroupArn};
 use spillway_core::compute::{EcsDeployment, EcsState, GroupState, Rollout};
 use spillway_core::definition::{AutoScalingGroupName, EcsService, ServiceName};
 use spillway_core::lease::LeaseRecord;
-use spillway_core::metrics::{Metric, Query, Series, Window};
+use spillway_core::metrics::{Metric, Query, Series, Statistic, Window};
+use spillway_core::plan::AlarmState;
 use spillway_core::route::Action;
 use spillway_core::targets::TargetState;
 use spillway_core::version::{Image, TaskDefinition};
@@ -28,8 +32,12 @@ pub struct State {
     pub routes: BTreeMap<String, Vec<Action>>,
     /// Targets by group.
     pub targets: BTreeMap<String, Vec<TargetState>>,
-    /// Sums by group and metric name.
-    pub metrics: BTreeMap<(String, &'static str), Series>,
+    /// Series by [`key`].
+    pub metrics: BTreeMap<String, Series>,
+    /// Availability Zones of every load balancer.
+    pub zones: Vec<String>,
+    /// Alarms by name.
+    pub alarms: BTreeMap<String, AlarmState>,
     /// Leases by service.
     pub leases: BTreeMap<String, LeaseRecord>,
     /// ECS services by name.
@@ -45,6 +53,13 @@ pub struct State {
     /// Every change, in order, as text.
     pub changes: Vec<String>,
     faults: Vec<Fault>,
+}
+
+/// Which series answers a query: `app/shop/1 targetgroup/blue/0 RequestCount Sum`.
+#[must_use]
+pub fn key(query: &Query) -> String {
+    let dimensions: Vec<&str> = query.dimensions().into_iter().map(|(_, value)| value).collect();
+    format!("{} {} {}", dimensions.join(" "), query.metric(), query.statistic)
 }
 
 /// The world.
@@ -127,16 +142,34 @@ impl Targets for World {
     }
 }
 
+impl Zones for World {
+    async fn zones(&self, route: &RouteArn) -> Result<Vec<String>, ApiError> {
+        self.call("DescribeLoadBalancers", &route.load_balancer_arn(), |state| Ok(state.zones.clone()))
+    }
+}
+
 impl Metrics for World {
-    async fn sums(&self, window: Window, queries: &[Query]) -> Result<Vec<Series>, ApiError> {
+    async fn values(&self, window: Window, queries: &[Query]) -> Result<Vec<Series>, ApiError> {
         self.call("GetMetricData", "", |state| {
             let series = |query: &Query| {
-                let subject = query.group.as_ref().map_or(query.load_balancer.as_str(), TargetGroupArn::as_str);
-                let all = state.metrics.get(&(subject.to_owned(), query.metric.name()));
+                let all = state.metrics.get(&key(query));
                 all.map(|all| all.range(window.start..window.end).map(|(at, sum)| (*at, *sum)).collect())
                     .unwrap_or_default()
             };
             Ok(queries.iter().map(series).collect())
+        })
+    }
+
+    async fn exists(&self, query: &Query) -> Result<bool, ApiError> {
+        self.call("ListMetrics", query.metric(), |state| Ok(state.metrics.contains_key(&key(query))))
+    }
+}
+
+impl Alarms for World {
+    async fn states(&self, alarms: &[AlarmArn]) -> Result<Vec<AlarmState>, ApiError> {
+        self.call("DescribeAlarms", "", |state| {
+            let of = |alarm: &AlarmArn| state.alarms.get(alarm.name()).copied().unwrap_or(AlarmState::Missing);
+            Ok(alarms.iter().map(of).collect())
         })
     }
 }
@@ -216,28 +249,49 @@ impl World {
     }
 
     /// Records the requests that a load balancer forwarded in one period, and the 5XX that it made itself.
-    pub fn record_load_balancer(&self, name: &str, at: jiff::Timestamp, requests: u32, own_errors: u32) {
-        let mut state = self.state();
+    pub fn record_load_balancer(&self, name: &str, at: Timestamp, requests: u32, own_errors: u32) {
         for (metric, sum) in [(Metric::RequestCount, requests), (Metric::LoadBalancer5xx, own_errors)] {
-            if sum > 0 {
-                state.metrics.entry((name.to_owned(), metric.name())).or_default().insert(at, f64::from(sum));
-            }
+            self.add(&format!("{name} {} Sum", metric.name()), at, f64::from(sum));
         }
     }
 
     /// Records the requests and errors of a group's targets in one period.
-    pub fn record(&self, group: &TargetGroupArn, at: jiff::Timestamp, requests: u32, errors: u32) {
-        let mut state = self.state();
+    pub fn record(&self, group: &TargetGroupArn, at: Timestamp, requests: u32, errors: u32) {
+        self.record_in("", group, at, requests, errors);
+    }
+
+    /// The same, of one Availability Zone.
+    pub fn record_zone(&self, zone: &str, group: &TargetGroupArn, at: Timestamp, requests: u32, errors: u32) {
+        self.record_in(&format!("{zone} "), group, at, requests, errors);
+    }
+
+    fn record_in(&self, zone: &str, group: &TargetGroupArn, at: Timestamp, requests: u32, errors: u32) {
         for (metric, sum) in
             [(Metric::RequestCount, requests), (Metric::Target2xx, requests - errors), (Metric::Target5xx, errors)]
         {
-            if sum > 0 {
-                let series = state.metrics.entry((group.as_str().to_owned(), metric.name())).or_default();
-                *series.entry(at).or_default() += f64::from(sum);
-            }
+            self.add(&format!("{zone}{SHOP} {} {} Sum", group.dimension(), metric.name()), at, f64::from(sum));
+        }
+    }
+
+    /// Records how many answers of a group's targets were slower than a threshold in one period, and how many were not.
+    pub fn record_slow(&self, group: &TargetGroupArn, at: Timestamp, threshold: f64, slow: u32, others: u32) {
+        for (statistic, count) in [(Statistic::CountAbove(threshold), slow), (Statistic::CountUpTo(threshold), others)]
+        {
+            let key = format!("{SHOP} {} TargetResponseTime {statistic}", group.dimension());
+            self.add(&key, at, f64::from(count));
+        }
+    }
+
+    /// Adds to a series; nothing is published for 0.
+    pub fn add(&self, key: &str, at: Timestamp, value: f64) {
+        if value > 0.0 {
+            *self.state().metrics.entry(key.to_owned()).or_default().entry(at).or_default() += value;
         }
     }
 }
+
+/// The load balancer of the setting.
+const SHOP: &str = "app/shop/1";
 
 impl TaskDefinitions for World {
     async fn resolve(&self, revision: &TaskDefinition) -> Result<String, ApiError> {

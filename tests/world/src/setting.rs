@@ -5,7 +5,7 @@ use spillway_core::arn::{RouteArn, TargetGroupArn};
 use spillway_core::compute::{EcsDeployment, EcsState, Rollout};
 use spillway_core::definition::ServiceDefinition;
 use spillway_core::lease::{Lease, LeaseRecord};
-use spillway_core::plan::{self, LiveRoute, Overrides, Plan};
+use spillway_core::plan::{self, Draft, LiveRoute, Overrides, Plan, Survey};
 use spillway_core::route::{self, Action, ActionKind, Forward, WeightedGroup};
 use spillway_core::targets::{TargetCounts, TargetState};
 use spillway_core::version::Version;
@@ -119,5 +119,14 @@ pub fn plan(version: &Value) -> Plan {
     let roles = plan::roles(&definition, &live, &Overrides::default()).expect("blue has the traffic");
     let version: Version = serde_json::from_value(version.clone()).expect("a version");
     let healthy = TargetCounts { healthy: 2, registered: 2, unknown: 0 };
-    Plan::new(definition, version, Overrides::default(), roles, &[healthy]).expect("nothing speaks against it")
+    let survey = Survey { stable_targets: vec![healthy], ..Survey::default() };
+    let draft = Draft {
+        definition,
+        version: Some(version),
+        overrides: Overrides::default(),
+        roles: Some(roles),
+        survey,
+        refusals: Vec::new(),
+    };
+    draft.plan().expect("nothing speaks against it")
 }

@@ -11,10 +11,11 @@ use spillway_core::targets::TargetState;
 
 use crate::client::{api_error, invalid_answer, unexpected};
 use crate::error::ApiError;
-use crate::ports::{Routes, Targets};
+use crate::ports::{Routes, Targets, Zones};
 
 const DESCRIBE_HEALTH: &str = "DescribeTargetHealth";
 const DESCRIBE_LISTENERS: &str = "DescribeListeners";
+const DESCRIBE_LOAD_BALANCERS: &str = "DescribeLoadBalancers";
 const DESCRIBE_RULES: &str = "DescribeRules";
 
 /// Elastic Load Balancing v2.
@@ -93,6 +94,19 @@ impl Targets for LoadBalancers {
                 })
             })
             .collect()
+    }
+}
+
+impl Zones for LoadBalancers {
+    async fn zones(&self, route: &RouteArn) -> Result<Vec<String>, ApiError> {
+        let arn = route.load_balancer_arn();
+        let answer = self.client.describe_load_balancers().load_balancer_arns(&arn).send().await;
+        let answer = answer.map_err(|error| api_error(DESCRIBE_LOAD_BALANCERS, &arn, &error))?;
+        let found = answer.load_balancers().iter().find(|found| found.load_balancer_arn() == Some(&arn));
+        let found = found.ok_or_else(|| {
+            unexpected(DESCRIBE_LOAD_BALANCERS, &arn, "LoadBalancerNotFound", "there is no such load balancer")
+        })?;
+        Ok(found.availability_zones().iter().filter_map(|zone| zone.zone_name()).map(Into::into).collect())
     }
 }
 

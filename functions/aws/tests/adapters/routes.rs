@@ -1,7 +1,7 @@
 //! Routes and targets.
 
 use spillway_aws::load_balancer::LoadBalancers;
-use spillway_aws::ports::{Routes, Targets};
+use spillway_aws::ports::{Routes, Targets, Zones};
 use spillway_core::arn::{RouteArn, TargetGroupArn};
 use spillway_core::route::ActionKind;
 use spillway_core::targets::TargetState;
@@ -138,4 +138,21 @@ async fn every_target_state_has_its_name_and_no_other_is_guessed() {
     let double = Double::start(move |_| answer.clone()).await;
     let error = LoadBalancers::new(&double.config().await).states(&group).await.unwrap_err();
     assert_eq!((error.code.as_str(), error.message.as_str()), ("InvalidAnswer", "a target's state is sleepy"));
+}
+
+#[tokio::test]
+async fn the_zones_are_those_of_the_routes_load_balancer() {
+    let route = RouteArn::parse("arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/app/shop/1/2").unwrap();
+    let zones = "<AvailabilityZones><member><ZoneName>eu-west-1a</ZoneName></member><member><ZoneName>eu-west-1b</ZoneName></member></AvailabilityZones>";
+    let all = format!(
+        "<LoadBalancers><member><LoadBalancerArn>{}</LoadBalancerArn>{zones}</member></LoadBalancers>",
+        route.load_balancer_arn()
+    );
+    let double = Double::start(move |_| Answer::xml("DescribeLoadBalancers", &all)).await;
+    let found = LoadBalancers::new(&double.config().await).zones(&route).await;
+    assert_eq!(found, Ok(vec!["eu-west-1a".to_owned(), "eu-west-1b".to_owned()]));
+
+    let double = Double::start(|_| Answer::xml("DescribeLoadBalancers", "<LoadBalancers></LoadBalancers>")).await;
+    let error = LoadBalancers::new(&double.config().await).zones(&route).await.unwrap_err();
+    assert_eq!(error.code, "LoadBalancerNotFound");
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{HealthPolicy, Readiness};
+use crate::judge::sequential::Horizon;
 use crate::weight::Percent;
 
 /// The most history events that planning allows. An execution may have 25 000; the rest is for retries.
@@ -29,11 +30,15 @@ pub struct Step {
     pub max_step_seconds: u32,
 }
 
-/// Metric periods that the judge plans with: the sum of the longest times and holds of all steps; at least 2.
+/// Metric periods that the judge plans with: the sum of the longest times and holds of all steps, at least 2; and
+/// those after them in which a release may still be on, going back and forth or waiting for people.
 #[must_use]
-pub fn planned_periods(steps: &[Step], health: &HealthPolicy) -> usize {
-    let periods = exposure_seconds(steps, health) / u64::from(health.period_seconds.max(1));
-    usize::try_from(periods).unwrap_or(usize::MAX).max(2)
+pub fn horizon(steps: &[Step], health: &HealthPolicy) -> Horizon {
+    let period = u64::from(health.period_seconds.max(1));
+    let periods = |seconds: u64| usize::try_from(seconds / period).unwrap_or(usize::MAX);
+    let planned = periods(exposure_seconds(steps, health)).max(2);
+    let longest = longest_exposure_seconds(steps, health) + longest_wait_seconds(health);
+    Horizon { planned, late: periods(longest).saturating_sub(planned) }
 }
 
 fn exposure_seconds(steps: &[Step], health: &HealthPolicy) -> u64 {

@@ -15,9 +15,12 @@ use crate::arn::{RouteArn, TargetGroupArn};
 use crate::slot::PerSlot;
 use crate::text::{checked_text, is_word};
 
-pub use health::{HealthPolicy, OnInconclusive};
+pub use health::{
+    Alarm, CustomMetric, CustomSource, DryRun, HealthPolicy, LatencyPolicy, MetricLabel, OnInconclusive,
+    OnInsufficientData,
+};
 pub use problems::{InvalidDefinition, Problem};
-pub use strategy::{Canary, Linear, StepSetting, Strategy, StrategyType};
+pub use strategy::{Canary, LastStep, Linear, StepSetting, Strategy, StrategyType};
 
 checked_text!(
     /// Name of a service, and of its parameter and lease.
@@ -48,7 +51,7 @@ checked_text!(
 );
 
 /// One workload behind one or more load balancers, and how it is released.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ServiceDefinition {

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::ServiceDefinition;
 use super::length::{self, MAX_HISTORY_EVENTS};
 use super::problems::{Problem, shown_at};
+use super::{Compute, CustomSource, HealthPolicy, ServiceDefinition};
 use crate::slot::Slot;
 use crate::weight::Percent;
 
@@ -45,7 +45,7 @@ impl Rules<'_> {
         }
     }
 
-    fn distinct<'t>(&mut self, path: &str, texts: impl Iterator<Item = &'t str>) {
+    fn distinct<T: Eq + std::hash::Hash>(&mut self, path: &str, texts: impl Iterator<Item = T>) {
         let mut first = HashMap::new();
         for (index, text) in texts.enumerate() {
             if let Some(earlier) = first.insert(text, index) {
@@ -91,7 +91,7 @@ impl Rules<'_> {
                 "slots.green.compute",
                 format!("{} while blue has {}; allowed: the same kind in both slots", green.compute, blue.compute),
             );
-        } else if blue.compute == green.compute && blue.compute != super::Compute::External {
+        } else if blue.compute == green.compute && blue.compute != Compute::External {
             self.note(
                 "slots.green.compute",
                 "the same as slots.blue.compute; allowed: compute of its own for each slot",
@@ -159,6 +159,67 @@ impl Rules<'_> {
         self.range("health.hold_seconds", health.hold_seconds, 0, 86_400);
         if health.max_error_rate.is_some_and(|limit| limit == Percent::ZERO) {
             self.note("health.max_error_rate", "no room for any error; allowed: above 0, up to 100");
+        }
+        self.latency(health);
+        self.metrics(health);
+        self.alarms(definition);
+        self.distinct("health.dry_run", health.dry_run.iter());
+    }
+
+    fn latency(&mut self, health: &HealthPolicy) {
+        let latency = &health.latency;
+        self.distinct("health.latency.quantiles", latency.quantiles.iter());
+        self.range("health.latency.margin_percent", latency.margin_percent, 0, 1000);
+        self.range("health.latency.floor_milliseconds", latency.floor_milliseconds, 0, 3_600_000);
+        for (quantile, seconds) in &latency.objectives {
+            let path = format!("health.latency.objectives.{quantile}");
+            if !(1e-6..=3600.0).contains(seconds) {
+                self.note(&path, "out of range; allowed: seconds from 0.000001 to 3600");
+            }
+            if !latency.quantiles.contains(quantile) {
+                self.note(&path, "not compared; allowed: the quantiles in health.latency.quantiles");
+            }
+        }
+    }
+
+    fn metrics(&mut self, health: &HealthPolicy) {
+        self.count("health.metrics", health.metrics.len(), 0, 10);
+        self.distinct("health.metrics", health.metrics.iter().map(|metric| &metric.name));
+        for (index, metric) in health.metrics.iter().enumerate() {
+            let path = format!("health.metrics[{index}]");
+            if !(1.0..=100.0).contains(&metric.tolerance) {
+                self.note(&format!("{path}.tolerance"), "out of range; allowed: 1 to 100");
+            }
+            for (field, source) in [("count", &metric.count), ("denominator", &metric.denominator)] {
+                self.source(&format!("{path}.{field}"), source);
+            }
+        }
+    }
+
+    fn source(&mut self, path: &str, source: &CustomSource) {
+        for (field, text) in [("namespace", &source.namespace), ("metric", &source.metric)] {
+            if text.trim().is_empty() || text.len() > 255 {
+                self.note(&format!("{path}.{field}"), "out of range; allowed: 1 to 255 characters");
+            }
+        }
+        let path = format!("{path}.dimensions");
+        self.count(&path, source.dimensions.len(), 1, 30);
+        let by_slot = |value: &String| CustomSource::BY_SLOT.iter().any(|place| value.contains(place));
+        if !source.dimensions.values().any(by_slot) {
+            self.note(&path, "the same for both slots; allowed: a value with {slot} or {target_group} in it");
+        }
+    }
+
+    fn alarms(&mut self, definition: &ServiceDefinition) {
+        let alarms = &definition.health.alarms;
+        self.count("health.alarms", alarms.len(), 0, 20);
+        self.distinct("health.alarms", alarms.iter().map(|alarm| &alarm.arn));
+        let Some(route) = definition.routes.first() else { return };
+        for (index, alarm) in alarms.iter().enumerate().filter(|(_, alarm)| alarm.arn.home() != route.home()) {
+            self.note(
+                &format!("health.alarms[{index}].arn"),
+                format!("of {}; allowed: alarms of {}, where the routes are", alarm.arn.home(), route.home()),
+            );
         }
     }
 

@@ -29,6 +29,22 @@ pub struct Strategy {
     #[serde(default = "default_max_step")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 604_800)))]
     pub max_step_seconds: u32,
+    /// What planning may do about a last step above 50 %. Default `auto`.
+    #[serde(default)]
+    pub last_step: LastStep,
+}
+
+/// What planning may do about a last step above 50 %, where little traffic is left to compare with.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum LastStep {
+    /// Steps above 50 % are left out where the stable version's traffic there would tell nothing: the release goes from
+    /// 50 % to 100 %, and the plan says so.
+    #[default]
+    Auto,
+    /// Nothing.
+    AsWritten,
 }
 
 fn default_minimum_time() -> u32 {
@@ -194,6 +210,7 @@ impl Strategy {
             linear: Linear::default(),
             minimum_time_seconds: default_minimum_time(),
             max_step_seconds: default_max_step(),
+            last_step: LastStep::default(),
         }
     }
 

@@ -7,13 +7,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::sequential::Unhealthy;
-use super::{Pair, log_sum_exp};
 
 /// h for slow requests.
-const ALTERNATIVES: &[f64] = &[1.1, 1.25, 1.5, 2.2, 4.0, 10.0, 50.0];
+const ALTERNATIVES: &[f64; 7] = &[1.1, 1.25, 1.5, 2.2, 4.0, 10.0, 50.0];
 
 /// A quantile of the baseline's latency that serves as the threshold.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Quantile {
     /// The median.
@@ -31,7 +31,7 @@ impl Quantile {
     /// The process that tests slow requests at this threshold: the rarer they are, the larger a ratio and the
     /// smaller a difference are tolerated.
     #[must_use]
-    pub fn process(self) -> Unhealthy {
+    pub fn test(self) -> Unhealthy {
         let (tolerance, slack) = match self {
             Self::P50 => (1.15, 0.02),
             Self::P90 => (1.5, 0.01),
@@ -39,28 +39,20 @@ impl Quantile {
         };
         Unhealthy { tolerance, slack, alternatives: ALTERNATIVES, alpha: 0.01 }
     }
-}
 
-/// ln E of everything together, period by period: half of the weight on errors, the rest shared by the latency
-/// processes; errors alone without any. The total level stays alpha.
-#[must_use]
-pub fn combined(errors: &[f64], latencies: &[Vec<f64>]) -> Vec<f64> {
-    if latencies.is_empty() {
-        return errors.to_vec();
+    /// `p50`: CloudWatch's name for the statistic, too.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::P50 => "p50",
+            Self::P90 => "p90",
+            Self::P99 => "p99",
+        }
     }
-    let each = (0.5 / latencies.len() as f64).ln();
-    let term = |log: &Vec<f64>, t: usize| each + log.get(t).copied().unwrap_or(0.0);
-    (0..errors.len())
-        .map(|t| {
-            let terms: Vec<f64> =
-                std::iter::once(0.5_f64.ln() + errors[t]).chain(latencies.iter().map(|log| term(log, t))).collect();
-            log_sum_exp(terms.iter().copied())
-        })
-        .collect()
 }
 
-/// ln E of one quantile's process; in `periods`, errors are slow requests.
-#[must_use]
-pub fn log_e(quantile: Quantile, periods: &[Pair], phi: f64, planned: usize) -> Vec<f64> {
-    quantile.process().log_e(periods, phi, planned)
+impl std::fmt::Display for Quantile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
 }

@@ -1,16 +1,19 @@
 //! The judge: is the candidate worse than the stable version?
 //!
 //! It may be asked at any time and as often as anyone likes: its error guarantee holds at every look.
-//! [`sequential`] holds the process, [`latency`] joins slow requests to it, [`dispersion`] tells how much errors
-//! vary, and [`mod@hard_failure`] holds the rule for what is broken beyond doubt. [`replay`] judges recorded minutes.
+//! [`sequential`] holds the processes, [`latency`] says what is slow, [`comparison`] puts all together, [`dispersion`]
+//! tells how much errors vary, and [`mod@hard_failure`] holds the rule for what is broken beyond doubt. [`recording`]
+//! holds recorded minutes, and [`replay`] judges them.
 //!
 //! Sources: Lindon & Malek, arXiv 2011.03567 (counting processes); Lindon, Sanden & Shirikian,
 //! arXiv 2205.14762 (rapid regression detection); Turner, Ly & Grünwald, arXiv 2106.02693 (two-sample
 //! e-values).
 
+pub mod comparison;
 pub mod dispersion;
 pub mod hard_failure;
 pub mod latency;
+pub mod recording;
 pub mod replay;
 pub mod sequential;
 
@@ -53,6 +56,19 @@ pub struct Pair {
     pub candidate: Counts,
     /// The stable slot's answers, the concurrent baseline.
     pub stable: Counts,
+}
+
+impl std::ops::Add for Pair {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self { candidate: self.candidate + other.candidate, stable: self.stable + other.stable }
+    }
+}
+
+impl std::iter::Sum for Pair {
+    fn sum<I: Iterator<Item = Self>>(pairs: I) -> Self {
+        pairs.fold(Self::default(), std::ops::Add::add)
+    }
 }
 
 /// ln(sum of e^x), without overflow; negative infinity for nothing.

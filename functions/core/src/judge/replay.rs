@@ -1,63 +1,92 @@
 //! Judging recorded minutes: what the judge would have said after each of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::comparison::{Comparison, Term, Terms};
 use super::dispersion::dispersion;
-use super::hard_failure::{Baseline, PERIODS, hard_failure};
-use super::latency::{self, Quantile};
-use super::sequential::{ADVANCE, ERRORS};
+use super::hard_failure::Baseline;
+use super::latency::Quantile;
+use super::recording::{Minute, both};
+use super::sequential::{ADVANCE, ERRORS, Horizon};
 use super::{Counts, Pair};
 use crate::decision::SUSPICION;
+use crate::definition::length::{Step, horizon};
+use crate::definition::{DryRun, HealthPolicy};
+use crate::plan::Plan;
 use crate::weight::Percent;
-
-/// One recorded minute, or metric period of another length.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Minute {
-    /// Its start.
-    pub minute: Timestamp,
-    /// The candidate's weight in percent; 0 before the release.
-    pub weight: Percent,
-    /// The candidate's traffic.
-    #[serde(default)]
-    pub candidate: Recorded,
-    /// The stable slot's.
-    #[serde(default)]
-    pub stable: Recorded,
-}
-
-/// One slot's traffic in a minute. Counts may be fractional.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Recorded {
-    /// Answers.
-    #[serde(default)]
-    pub requests: f64,
-    /// Those of them that were errors.
-    #[serde(default)]
-    pub errors: f64,
-    /// Those of them that were slower than the threshold, by quantile.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub slow: BTreeMap<Quantile, f64>,
-    /// Errors and requests by zone or host, for the dispersion.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub zones: Vec<(f64, f64)>,
-}
 
 /// How to judge.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// Weights of the steps, growing; promotion to 100 % follows the last.
     pub steps: Vec<Percent>,
-    /// Periods that the release is planned for.
-    pub planned: usize,
-    /// Dispersion of errors; `None` estimates it from the minutes with weight 0.
+    /// Periods that the release may last.
+    pub horizon: Horizon,
+    /// Dispersion of errors and of the user's metrics; `None` estimates that of errors from the minutes with weight 0.
     pub phi: Option<f64>,
-    /// Dispersion of slow requests.
-    pub latency_phi: f64,
+    /// Dispersion of slow requests; `None` estimates it from the same minutes.
+    pub latency_phi: Option<f64>,
+    /// Dispersion of slow requests at single thresholds, where it is known.
+    pub latency_phis: BTreeMap<Quantile, f64>,
+    /// Whether errors have a say.
+    pub errors_decide: bool,
+    /// Whether slow requests have a say.
+    pub latency_decides: bool,
+    /// What counts as worse of the user's metrics, its dispersion, and whether it has a say; any other metric is
+    /// judged as errors are.
+    pub metrics: BTreeMap<String, Term>,
+    /// Error rate that the candidate must not exceed.
+    pub max_error_rate: Option<Percent>,
+}
+
+impl Policy {
+    /// These steps, and otherwise the defaults.
+    #[must_use]
+    pub fn new(steps: Vec<Percent>, horizon: Horizon) -> Self {
+        Self {
+            steps,
+            horizon,
+            phi: None,
+            latency_phi: None,
+            latency_phis: BTreeMap::new(),
+            errors_decide: true,
+            latency_decides: true,
+            metrics: BTreeMap::new(),
+            max_error_rate: None,
+        }
+    }
+
+    /// What a definition says of these steps.
+    #[must_use]
+    pub fn under(health: &HealthPolicy, steps: &[Step]) -> Self {
+        let metrics = health.metrics.iter().map(|metric| (metric.name.to_string(), metric.term(1.0)));
+        Self {
+            errors_decide: health.decides(DryRun::Errors),
+            latency_decides: health.decides(DryRun::Latency),
+            metrics: metrics.collect(),
+            max_error_rate: health.max_error_rate.filter(|_| health.decides(DryRun::MaxErrorRate)),
+            ..Self::new(steps.iter().map(|step| step.weight).collect(), horizon(steps, health))
+        }
+    }
+
+    /// What a release was planned with.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        let metrics = std::iter::zip(&plan.health.metrics, plan.metric_phis());
+        Self {
+            phi: Some(plan.baseline.phi),
+            latency_phis: plan.baseline.latency.iter().map(|threshold| (threshold.quantile, threshold.phi)).collect(),
+            metrics: metrics.map(|(metric, phi)| (metric.name.to_string(), metric.term(phi))).collect(),
+            ..Self::under(&plan.health, &plan.steps)
+        }
+    }
+
+    fn next_weight(&self, weight: Percent) -> f64 {
+        self.steps.iter().find(|step| **step > weight).copied().unwrap_or(Percent::ALL).fraction()
+    }
 }
 
 /// What the judge says.
@@ -97,13 +126,18 @@ pub struct Judged {
     pub weight: Percent,
     /// The verdict.
     pub verdict: Opinion,
-    /// ln E: evidence that the candidate is worse, errors and latency together.
+    /// ln E: evidence that the candidate is worse, all together.
     pub log_e_unhealthy: f64,
+    /// ln E of each kind of event by itself: errors, latency by quantile, the user's metrics by name.
+    pub log_e: BTreeMap<String, f64>,
     /// ln E': evidence, since the last weight change, that it is well enough for the next weight.
     pub log_e_healthy: f64,
+    /// ln of the evidence that the absolute limit is exceeded, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_e_limit: Option<f64>,
     /// Whether it is broken beyond doubt.
     pub hard_failure: bool,
-    /// The dispersion that was assumed.
+    /// The dispersion of errors that was assumed.
     pub phi: f64,
     /// The candidate's answers since the first exposure.
     pub candidate: Counts,
@@ -111,152 +145,136 @@ pub struct Judged {
     pub stable: Counts,
 }
 
-/// A minute that cannot have been.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{field}: {value}: {allowed}")]
-pub struct ImpossibleMinute {
-    /// The field.
-    pub field: &'static str,
-    /// Its value.
-    pub value: String,
-    /// What is allowed.
-    pub allowed: &'static str,
-}
-
-impl Minute {
-    /// Checks what the types alone do not: counts are finite and not negative, and parts are no more than their whole.
-    ///
-    /// # Errors
-    /// [`ImpossibleMinute`] for the first that is not so.
-    pub fn check(&self) -> Result<(), ImpossibleMinute> {
-        for (side, names) in [
-            (&self.candidate, ["candidate.requests", "candidate.errors", "candidate.slow", "candidate.zones"]),
-            (&self.stable, ["stable.requests", "stable.errors", "stable.slow", "stable.zones"]),
-        ] {
-            let impossible =
-                |field, value: f64, allowed| Err(ImpossibleMinute { field, value: value.to_string(), allowed });
-            let [requests, errors, slow, zones] = names;
-            let is_count = |count: f64| count.is_finite() && count >= 0.0;
-            if !is_count(side.requests) {
-                return impossible(requests, side.requests, "allowed: a count, 0 or more");
-            }
-            if !is_count(side.errors) || side.errors > side.requests {
-                return impossible(errors, side.errors, "allowed: a count, 0 or more and at most the requests");
-            }
-            if let Some(count) = side.slow.values().copied().find(|count| !is_count(*count) || *count > side.requests) {
-                return impossible(slow, count, "allowed: counts, 0 or more and at most the requests");
-            }
-            let odd =
-                |(errors, requests): &&(f64, f64)| !is_count(*requests) || !is_count(*errors) || errors > requests;
-            if let Some((count, _)) = side.zones.iter().find(odd) {
-                return impossible(
-                    zones,
-                    *count,
-                    "allowed: pairs of errors and requests, 0 or more, errors at most the requests",
-                );
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Judges after every minute, each with what was known then. Minutes are in order of time; those with weight 0 at
 /// the beginning are the time before the release.
 #[must_use]
 pub fn replay(minutes: &[Minute], policy: &Policy) -> Vec<Judged> {
-    let leading = || minutes.iter().take_while(|m| m.weight == Percent::ZERO);
-    let before: Vec<Vec<Counts>> = leading().map(|m| zones_of(&m.stable)).collect();
-    let usual: Counts = leading().map(|m| errors_of(&m.stable)).sum();
-    let phi = policy.phi.unwrap_or_else(|| dispersion(&before)).max(1.0);
-    let exposed: Vec<&Minute> = minutes.iter().skip_while(|m| m.weight == Percent::ZERO).collect();
-    let pairs: Vec<Pair> =
-        exposed.iter().map(|m| Pair { candidate: errors_of(&m.candidate), stable: errors_of(&m.stable) }).collect();
+    let before = minutes.iter().take_while(|minute| minute.weight == Percent::ZERO).count();
+    let (before, exposed) = minutes.split_at(before);
+    let streams = streams(exposed);
+    let terms = terms(before, &streams, policy);
+    let usual: Counts = before.iter().map(|minute| minute.stable.errors()).sum();
 
-    let log_e = latency::combined(&ERRORS.log_e(&pairs, phi, policy.planned), &latencies(&exposed, policy));
-    let log_e_healthy = gates(&exposed, &pairs, policy, phi);
-    let unexposed = minutes.len() - exposed.len();
-    let quiet = |minute: &Minute| Judged {
-        minute: minute.minute,
-        weight: minute.weight,
-        verdict: Opinion::Before,
-        log_e_unhealthy: 0.0,
-        log_e_healthy: 0.0,
-        hard_failure: false,
-        phi,
-        candidate: Counts::default(),
-        stable: Counts::default(),
-    };
-
-    let (mut peak, mut sums) = (f64::NEG_INFINITY, Pair::default());
-    let mut judged: Vec<Judged> = minutes[..unexposed].iter().map(quiet).collect();
-    for (t, minute) in exposed.iter().enumerate() {
-        peak = peak.max(log_e[t]);
-        sums.candidate = sums.candidate + pairs[t].candidate;
-        sums.stable = sums.stable + pairs[t].stable;
-        let baseline = if minute.weight == Percent::ALL { Baseline::Before(usual) } else { Baseline::Concurrent };
-        let broken = hard_failure(&pairs[(t + 1).saturating_sub(PERIODS)..=t], baseline, phi);
-        let verdict = if broken || peak >= ERRORS.proof().ln() {
+    let first = exposed.first().map_or(Percent::ZERO, |minute| minute.weight);
+    let mut comparison = Comparison::new(&terms, policy.next_weight(first));
+    let mut judged: Vec<Judged> =
+        before.iter().map(|minute| judgement(minute, Opinion::Before, &comparison, &streams, false)).collect();
+    let (mut weight, mut proven) = (first, false);
+    for minute in exposed {
+        if minute.weight != weight {
+            weight = minute.weight;
+            comparison.shifted(policy.next_weight(weight));
+        }
+        let period: Vec<Pair> = streams.iter().map(|stream| stream.pair(minute)).collect();
+        comparison.push(&period);
+        let baseline = match weight {
+            Percent::ALL if usual.requests > 0.0 => Baseline::Before(usual),
+            Percent::ALL => Baseline::Absent,
+            _ => Baseline::Concurrent,
+        };
+        let broken = comparison.hard_failure(baseline);
+        let over_limit = comparison.limit().is_some_and(|limit| limit.peak() >= ERRORS.proof().ln());
+        proven |= over_limit || comparison.peak() >= ERRORS.proof().ln();
+        let verdict = if broken || proven {
             Opinion::Unhealthy
-        } else if log_e[t] >= SUSPICION.ln() {
+        } else if comparison.log_e() >= SUSPICION.ln() {
             Opinion::Hold
-        } else if log_e_healthy[t] >= ADVANCE.proof().ln() {
+        } else if comparison.log_e_healthy() >= ADVANCE.proof().ln() {
             Opinion::Healthy
         } else {
             Opinion::Continue
         };
-        judged.push(Judged {
-            verdict,
-            log_e_unhealthy: log_e[t],
-            log_e_healthy: log_e_healthy[t],
-            hard_failure: broken,
-            candidate: sums.candidate,
-            stable: sums.stable,
-            ..quiet(minute)
-        });
+        judged.push(judgement(minute, verdict, &comparison, &streams, broken));
     }
     judged
 }
 
-fn errors_of(side: &Recorded) -> Counts {
-    Counts { errors: side.errors, requests: side.requests }
-}
-
-fn zones_of(side: &Recorded) -> Vec<Counts> {
-    if side.zones.is_empty() {
-        return vec![errors_of(side)];
+fn judgement(minute: &Minute, verdict: Opinion, comparison: &Comparison, streams: &[Kind], broken: bool) -> Judged {
+    let named = std::iter::zip(streams, comparison.streams());
+    Judged {
+        minute: minute.minute,
+        weight: minute.weight,
+        verdict,
+        log_e_unhealthy: comparison.log_e(),
+        log_e: named.map(|(kind, stream)| (kind.name(), stream.process.log_e())).collect(),
+        log_e_healthy: comparison.log_e_healthy(),
+        log_e_limit: comparison.limit().map(super::sequential::Process::log_e),
+        hard_failure: broken,
+        phi: comparison.phi(),
+        candidate: comparison.errors().candidate,
+        stable: comparison.errors().stable,
     }
-    side.zones.iter().map(|&(errors, requests)| Counts { errors, requests }).collect()
 }
 
-/// ln E of every quantile that any minute tells slow requests of.
-fn latencies(exposed: &[&Minute], policy: &Policy) -> Vec<Vec<f64>> {
-    let told = |quantile| {
-        exposed.iter().any(|m| m.candidate.slow.contains_key(&quantile) && m.stable.slow.contains_key(&quantile))
-    };
-    let slow =
-        |side: &Recorded, quantile| side.slow.get(&quantile).map(|&errors| Counts { errors, requests: side.requests });
-    let series = |quantile| {
-        // A minute that tells it of one side only carries no evidence.
-        let pair = |m: &&Minute| match (slow(&m.candidate, quantile), slow(&m.stable, quantile)) {
-            (Some(candidate), Some(stable)) => Pair { candidate, stable },
-            _ => Pair::default(),
-        };
-        let pairs: Vec<Pair> = exposed.iter().map(pair).collect();
-        latency::log_e(quantile, &pairs, policy.latency_phi, policy.planned)
-    };
-    Quantile::ALL.into_iter().filter(|quantile| told(*quantile)).map(series).collect()
+/// A kind of event that minutes tell of.
+#[derive(Clone, Debug, PartialEq)]
+enum Kind {
+    Errors,
+    Slow(Quantile),
+    Metric(String),
 }
 
-/// ln E' after every minute, each over the minutes since the last weight change.
-fn gates(exposed: &[&Minute], pairs: &[Pair], policy: &Policy, phi: f64) -> Vec<f64> {
-    let mut all = Vec::with_capacity(pairs.len());
-    let mut start = 0;
-    while start < exposed.len() {
-        let weight = exposed[start].weight;
-        let end = exposed[start..].iter().position(|m| m.weight != weight).map_or(exposed.len(), |at| start + at);
-        let next = policy.steps.iter().find(|step| **step > weight).copied().unwrap_or(Percent::ALL);
-        all.extend(ADVANCE.log_e(&pairs[start..end], next.fraction(), phi));
-        start = end;
+impl Kind {
+    fn name(&self) -> String {
+        match self {
+            Self::Errors => "errors".into(),
+            Self::Slow(quantile) => quantile.name().into(),
+            Self::Metric(name) => format!("metric {name}"),
+        }
     }
-    all
+
+    fn pair(&self, minute: &Minute) -> Pair {
+        let (candidate, stable) = (&minute.candidate, &minute.stable);
+        match self {
+            Self::Errors => Pair { candidate: candidate.errors(), stable: stable.errors() },
+            Self::Slow(quantile) => both(candidate.slow(*quantile), stable.slow(*quantile)),
+            Self::Metric(name) => both(candidate.metric(name), stable.metric(name)),
+        }
+    }
+}
+
+/// Errors, and whatever else any minute tells of both sides.
+fn streams(exposed: &[Minute]) -> Vec<Kind> {
+    let slow = Quantile::ALL.into_iter().filter(|quantile| {
+        exposed.iter().any(|m| m.candidate.slow.contains_key(quantile) && m.stable.slow.contains_key(quantile))
+    });
+    let metrics: BTreeSet<&String> = exposed
+        .iter()
+        .flat_map(|m| m.candidate.metrics.keys().filter(|name| m.stable.metrics.contains_key(*name)))
+        .collect();
+    std::iter::once(Kind::Errors)
+        .chain(slow.map(Kind::Slow))
+        .chain(metrics.into_iter().map(|name| Kind::Metric(name.clone())))
+        .collect()
+}
+
+fn terms(before: &[Minute], streams: &[Kind], policy: &Policy) -> Terms {
+    let estimated = || dispersion(&before.iter().map(|minute| minute.stable.by_zone()).collect::<Vec<_>>());
+    let slow = |quantile| -> Vec<Vec<Counts>> {
+        before.iter().map(|minute| minute.stable.slow(quantile).into_iter().collect()).collect()
+    };
+    let term = |kind: &Kind| match kind {
+        Kind::Errors => Term { test: ERRORS, phi: policy.phi.unwrap_or_else(estimated), decides: policy.errors_decide },
+        Kind::Slow(quantile) => Term {
+            test: quantile.test(),
+            phi: policy
+                .latency_phis
+                .get(quantile)
+                .copied()
+                .or(policy.latency_phi)
+                .unwrap_or_else(|| dispersion(&slow(*quantile))),
+            decides: policy.latency_decides,
+        },
+        Kind::Metric(name) => policy.metrics.get(name).copied().unwrap_or(Term {
+            test: ERRORS,
+            phi: policy.phi.unwrap_or(1.0),
+            decides: true,
+        }),
+    };
+    Terms {
+        horizon: policy.horizon,
+        errors: term(&Kind::Errors),
+        others: streams[1..].iter().map(term).collect(),
+        max_error_rate: policy.max_error_rate.map(Percent::fraction),
+    }
 }

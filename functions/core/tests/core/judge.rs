@@ -1,11 +1,13 @@
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::Value;
+use spillway_core::judge::comparison::{Comparison, Term, Terms};
 use spillway_core::judge::dispersion::dispersion;
 use spillway_core::judge::hard_failure::{Baseline, hard_failure};
-use spillway_core::judge::latency::{self, Quantile};
-use spillway_core::judge::replay::{Minute, Policy, Recorded, replay};
-use spillway_core::judge::sequential::{ADVANCE, ERRORS, log_e_over_limit};
+use spillway_core::judge::latency::Quantile;
+use spillway_core::judge::recording::{self, Minute, Recorded};
+use spillway_core::judge::replay::{Policy, replay};
+use spillway_core::judge::sequential::{ADVANCE, ERRORS, Horizon, Process};
 use spillway_core::judge::{Counts, Pair};
 use spillway_core::weight::Percent;
 
@@ -49,16 +51,30 @@ fn agrees_with_the_reference() {
         let (planned, since) = (whole(case, "planned", 80), whole(case, "since", 0));
         let expected = &case["expected"];
 
-        let latencies: Vec<Vec<f64>> = Quantile::ALL
+        let told: Vec<(Quantile, Vec<Pair>)> = Quantile::ALL
             .into_iter()
-            .filter_map(|quantile| {
-                let minutes = case.get("latency")?.get(serde_json::to_value(quantile).unwrap().as_str()?)?;
-                Some(latency::log_e(quantile, &pairs(minutes), latency_phi, planned))
-            })
+            .filter_map(|quantile| Some((quantile, pairs(case.get("latency")?.get(quantile.name())?))))
             .collect();
-        let unhealthy = latency::combined(&ERRORS.log_e(&periods, phi, planned), &latencies);
+        let terms = Terms {
+            others: told
+                .iter()
+                .map(|(quantile, _)| Term { test: quantile.test(), phi: latency_phi, decides: true })
+                .collect(),
+            ..Terms::of_errors(phi, Horizon::planned(planned))
+        };
+        let next = case["next_weight"].as_f64().unwrap();
+        let mut comparison = Comparison::new(&terms, next);
+        let (mut unhealthy, mut healthy) = (Vec::new(), Vec::new());
+        for (t, errors) in periods.iter().enumerate() {
+            if t == since {
+                comparison.shifted(next);
+            }
+            let period: Vec<Pair> = std::iter::once(*errors).chain(told.iter().map(|(_, slow)| slow[t])).collect();
+            comparison.push(&period);
+            unhealthy.push(comparison.log_e());
+            healthy.extend((t >= since).then(|| comparison.log_e_healthy()));
+        }
         assert_close(name, &unhealthy, &expected["log_e_unhealthy"]);
-        let healthy = ADVANCE.log_e(&periods[since..], case["next_weight"].as_f64().unwrap(), phi);
         assert_close(name, &healthy, &expected["log_e_healthy"]);
         let hard = !periods.is_empty() && hard_failure(&periods, Baseline::Concurrent, phi);
         assert_eq!(hard, expected["hard_failure"].as_bool().unwrap(), "{name}");
@@ -90,10 +106,9 @@ fn replaying_the_reference_gives_its_verdicts() {
             })
             .collect();
         let policy = Policy {
-            steps: vec![Percent::try_from(100.0 * next).unwrap()],
-            planned: whole(case, "planned", 80),
             phi: Some(number(case, "phi", 1.0)),
-            latency_phi: number(case, "latency_phi", 1.0),
+            latency_phi: Some(number(case, "latency_phi", 1.0)),
+            ..Policy::new(vec![Percent::try_from(100.0 * next).unwrap()], Horizon::planned(whole(case, "planned", 80)))
         };
         let verdict = serde_json::to_value(replay(&minutes, &policy).last().unwrap().verdict).unwrap();
         assert_eq!(verdict, case["expected"]["verdict"], "{name}");
@@ -104,11 +119,15 @@ fn replaying_the_reference_gives_its_verdicts() {
 
 fn recorded(case: &Value, t: usize, side: &str, counts: Counts) -> Recorded {
     let at = if side == "candidate" { 0 } else { 2 };
-    let slow = Quantile::ALL.into_iter().filter_map(|quantile| {
-        let minutes = case.get("latency")?.get(serde_json::to_value(quantile).ok()?.as_str()?)?;
-        Some((quantile, minutes[t][at].as_f64()?))
-    });
-    Recorded { requests: counts.requests, errors: counts.errors, slow: slow.collect(), zones: Vec::new() }
+    let minutes = |quantile: Quantile| case.get("latency")?.get(quantile.name());
+    let slow = Quantile::ALL.into_iter().filter_map(|quantile| Some((quantile, minutes(quantile)?[t][at].as_f64()?)));
+    Recorded {
+        requests: counts.requests,
+        errors: counts.errors,
+        timed: minutes(Quantile::P50).and_then(|minutes| minutes[t][at + 1].as_f64()),
+        slow: slow.collect(),
+        ..Recorded::default()
+    }
 }
 
 #[test]
@@ -129,6 +148,11 @@ fn dispersion_agrees_with_the_reference() {
     }
 }
 
+/// ln E of errors alone, after each period.
+fn log_e(periods: &[Pair]) -> Vec<f64> {
+    Process::comparing(ERRORS, 1.0, Horizon::planned(80)).replay(periods)
+}
+
 fn counts() -> impl Strategy<Value = Counts> {
     (0..=9_007_199_254_740_992_u64, 0.0..=1.0_f64)
         .prop_map(|(requests, share)| Counts { errors: (requests as f64 * share).floor(), requests: requests as f64 })
@@ -142,11 +166,16 @@ proptest! {
         phi in 1.0..50.0_f64,
         planned in 0_usize..200,
     ) {
-        for log in ERRORS.log_e(&periods, phi, planned).into_iter().chain(ADVANCE.log_e(&periods, next, phi)) {
-            prop_assert!(!log.is_nan());
+        let mut terms = Terms::of_errors(phi, Horizon { planned, late: planned / 2 });
+        terms.others = Quantile::ALL.map(|quantile| Term { test: quantile.test(), phi, decides: true }).into();
+        terms.max_error_rate = Some(0.05);
+        let mut comparison = Comparison::new(&terms, next);
+        for period in &periods {
+            comparison.push(&[*period; 4]);
+            for log in [comparison.log_e(), comparison.log_e_healthy(), comparison.limit().unwrap().log_e()] {
+                prop_assert!(!log.is_nan());
+            }
         }
-        let candidate: Vec<Counts> = periods.iter().map(|p| p.candidate).collect();
-        prop_assert!(log_e_over_limit(&candidate, 0.05, phi, planned).iter().all(|log| !log.is_nan()));
         // Must only not panic: any answer will do.
         let _ = hard_failure(&periods, Baseline::Concurrent, phi);
     }
@@ -168,7 +197,7 @@ proptest! {
         };
         let at = at % base.len();
         let (fewer, more) = (build(None), build(Some((at, more))));
-        for (a, b) in ERRORS.log_e(&fewer, 1.0, 80).iter().zip(ERRORS.log_e(&more, 1.0, 80)) {
+        for (a, b) in log_e(&fewer).iter().zip(log_e(&more)) {
             prop_assert!(b >= a - 1e-9);
         }
     }
@@ -180,8 +209,9 @@ proptest! {
             Pair { candidate: loaded, stable: Counts::default() },
             Pair { candidate: Counts::default(), stable: loaded },
         ] {
-            prop_assert!(ERRORS.log_e(&[pair], 1.0, 80)[0].abs() < 1e-9);
-            prop_assert!(ADVANCE.log_e(&[pair], 0.5, 1.0)[0].abs() < 1e-9);
+            let mut comparison = Comparison::new(&Terms::of_errors(1.0, Horizon::planned(80)), 0.5);
+            comparison.push(&[pair]);
+            prop_assert!(comparison.log_e().abs() < 1e-9 && comparison.log_e_healthy().abs() < 1e-9);
         }
     }
 }
@@ -210,8 +240,151 @@ fn rarely_calls_a_tolerable_candidate_unhealthy() {
                 stable: Counts { errors: binomial(n_b * 4, base), requests: f64::from(n_b * 4) },
             })
             .collect();
-        called += u32::from(ERRORS.log_e(&periods, 1.0, 80).into_iter().any(|log| log >= ERRORS.proof().ln()));
+        called += u32::from(log_e(&periods).into_iter().any(|log| log >= ERRORS.proof().ln()));
     }
     // 1 % of 600 is 6; 15 or more would happen in fewer than one of a thousand runs.
     assert!(called < 15, "{called} of {releases}");
+}
+
+/// A fault that starts long after the planned periods, while the release waits for a person, is still found; a sound
+/// candidate is not called unhealthy for that.
+#[test]
+fn a_release_that_outlasts_its_plan_is_still_judged() {
+    let minute = |errors: f64| Pair {
+        candidate: Counts { errors, requests: 3000.0 },
+        stable: Counts { errors: 3.0, requests: 3000.0 },
+    };
+    let after = |late: usize, errors: f64| {
+        let mut process = Process::comparing(ERRORS, 1.0, Horizon { planned: 30, late });
+        for t in 0..400 {
+            process.push(&minute(if t < 390 { 3.0 } else { errors }));
+        }
+        process.peak()
+    };
+    assert!(after(1600, 15.0) >= ERRORS.proof().ln());
+    assert!(after(0, 15.0) < ERRORS.proof().ln(), "without the later starts it is blind");
+    assert!(after(1600, 3.0) < 1.0);
+}
+
+/// As documented: 530 requests before 5 %, and so on, at an error rate of 0.1 %.
+#[test]
+fn the_requests_that_proof_takes_are_as_documented() {
+    for (weight, next, expected) in
+        [(0.01, 0.05, 530.0), (0.05, 0.25, 2957.0), (0.25, 0.50, 6429.0), (0.50, 0.95, 15_248.0)]
+    {
+        let needed = ADVANCE.requests_needed(0.001, weight, next, 1.0);
+        assert!((needed - expected).abs() < 1.0, "{weight}: {needed}");
+        assert!((ADVANCE.requests_needed(0.001, weight, next, 3.0) - 3.0 * needed).abs() < 1e-6);
+    }
+}
+
+/// What has no say changes nothing for what has.
+#[test]
+fn a_dry_run_leaves_the_others_as_they_are() {
+    let pair =
+        Pair { candidate: Counts { errors: 9.0, requests: 1000.0 }, stable: Counts { errors: 10.0, requests: 9000.0 } };
+    let slow = Pair { candidate: Counts { errors: 900.0, requests: 1000.0 }, ..pair };
+    let log_e = |others: Vec<Term>, errors: bool| {
+        let mut terms = Terms { others, ..Terms::of_errors(1.0, Horizon::planned(80)) };
+        terms.errors.decides = errors;
+        let mut comparison = Comparison::new(&terms, 0.5);
+        for _ in 0..3 {
+            comparison.push(&[pair, slow]);
+        }
+        comparison.log_e()
+    };
+    let term = |decides| Term { test: Quantile::P90.test(), phi: 1.0, decides };
+    assert_eq!(log_e(vec![term(false)], true), log_e(vec![], true));
+    assert!(log_e(vec![term(true)], true) > log_e(vec![], true));
+    assert_eq!(log_e(vec![term(false)], false), 0.0, "nothing decides: no evidence");
+}
+
+/// Minutes before the release, whose slow answers come in bursts, make the judge expect bursts.
+#[test]
+fn the_dispersion_of_slow_answers_is_estimated_from_the_minutes_before() {
+    let start = Timestamp::from_second(1_800_000_000).unwrap();
+    let side = |slow: f64| Recorded {
+        requests: 1000.0,
+        errors: 1.0,
+        slow: [(Quantile::P90, slow)].into(),
+        ..Recorded::default()
+    };
+    let minute = |t: i64, weight: u16, candidate: f64, stable: f64| Minute {
+        minute: start + SignedDuration::from_mins(t),
+        weight: Percent::whole(weight),
+        candidate: side(candidate),
+        stable: side(stable),
+    };
+    let mut minutes: Vec<Minute> = (0..60).map(|t| minute(t, 0, 0.0, if t % 2 == 0 { 40.0 } else { 160.0 })).collect();
+    minutes.extend((60..66).map(|t| minute(t, 50, 210.0, 100.0)));
+    let policy = Policy::new(vec![Percent::whole(50)], Horizon::planned(80));
+    let estimated = replay(&minutes, &policy).last().unwrap().log_e["p90"];
+    let independent = Policy { latency_phi: Some(1.0), ..policy };
+    assert!(replay(&minutes, &independent).last().unwrap().log_e["p90"] > estimated + 3.0, "{estimated}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Whatever the file holds: minutes, or the numbers of the lines that are none.
+    #[test]
+    fn no_recording_makes_the_reader_or_the_judge_panic(text in recording_text()) {
+        match recording::read(&text) {
+            Ok(minutes) => {
+                let policy = Policy::new(vec![Percent::whole(5), Percent::whole(50)], Horizon::planned(80));
+                let judged = replay(&minutes, &policy);
+                prop_assert_eq!(judged.len(), minutes.len());
+                for one in judged {
+                    prop_assert!(!one.log_e_unhealthy.is_nan() && !one.log_e_healthy.is_nan() && one.phi >= 1.0);
+                }
+            }
+            Err(malformed) => {
+                prop_assert!(!malformed.is_empty());
+                let lines = text.lines().count();
+                prop_assert!(malformed.iter().all(|one| (1..=lines).contains(&one.line) && !one.problem.is_empty()));
+            }
+        }
+    }
+}
+
+/// Lines that are minutes, nearly minutes, and nothing of the kind.
+fn recording_text() -> impl Strategy<Value = String> {
+    let number = prop_oneof![
+        (0..5000_u32).prop_map(|n| n.to_string()),
+        any::<f64>().prop_map(|n| n.to_string()),
+        Just("9007199254740992".to_owned()),
+        Just("1e-300".to_owned()),
+        Just("-0.0".to_owned()),
+        Just("1e999".to_owned()),
+        "[a-z\"\\[{]{0,3}",
+    ];
+    let side = prop::collection::vec(number.clone(), 6).prop_map(|n| {
+        format!(
+            r#"{{"requests": {}, "errors": {}, "timed": {}, "slow": {{"p90": {}}}, "metrics": {{"m": [{}, {}]}}}}"#,
+            n[0], n[1], n[2], n[3], n[4], n[5]
+        )
+    });
+    let plain = (0..5000_u32, 0..50_u32).prop_map(|(n, e)| format!(r#"{{"requests": {}, "errors": {e}}}"#, n + e));
+    let side = prop_oneof![2 => plain, 1 => side];
+    let line = (0..120_u32, 0..6_usize, side.clone(), side).prop_map(|(minute, weight, candidate, stable)| {
+        let weight = ["0", "0", "5", "50", "100", "7.77"][weight];
+        let (hour, minute) = (minute / 60, minute % 60);
+        format!(
+            r#"{{"minute": "2026-11-22T{hour:02}:{minute:02}:00Z", "weight": {weight}, "candidate": {candidate}, "stable": {stable}}}"#
+        )
+    });
+    let sorted = prop::collection::vec(line, 0..20).prop_map(|mut lines| {
+        lines.sort();
+        lines.dedup_by(|a, b| a[..35] == b[..35]);
+        lines.join("\n")
+    });
+    let cut = (sorted.clone(), any::<prop::sample::Index>(), ".{0,3}").prop_map(|(mut text, at, junk)| {
+        let mut at = at.index(text.len() + 1);
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        text.insert_str(at, &junk);
+        text
+    });
+    prop_oneof![4 => sorted, 4 => cut, 1 => any::<String>()]
 }

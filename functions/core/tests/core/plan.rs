@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 use spillway_core::arn::{RouteArn, TargetGroupArn};
 use spillway_core::definition::ServiceDefinition;
 use spillway_core::definition::length::{self, MAX_HISTORY_EVENTS};
-use spillway_core::plan::{self, LiveRoute, Overrides, Plan};
+use spillway_core::plan::{self, Draft, LiveRoute, Overrides, Plan, Survey};
 use spillway_core::route::{Action, ActionKind, Forward, WeightedGroup};
 use spillway_core::targets::TargetCounts;
 use spillway_core::weight::Percent;
@@ -82,7 +82,9 @@ fn planned(overrides: Value) -> Plan {
     let roles = plan::roles(&definition(), &routes, &overrides).unwrap();
     let version = serde_json::from_value(json!({"opaque": "2"})).unwrap();
     let healthy = TargetCounts { healthy: 1, registered: 1, unknown: 0 };
-    Plan::new(definition(), version, overrides, roles, &[healthy; 2]).unwrap()
+    let survey = Survey { stable_targets: vec![healthy; 2], ..Survey::default() };
+    let draft = Draft { definition: definition(), version, overrides, roles: Some(roles), survey, refusals: vec![] };
+    draft.plan().unwrap()
 }
 
 #[test]
@@ -105,5 +107,6 @@ fn the_longest_release_fits_into_its_history() {
     // 16 events a check; longer than planned is rolled back, so this bounds it.
     let checks = plan.longest_exposure_seconds() / u64::from(plan.health.check_seconds);
     assert!(events >= 16 * checks);
-    assert_eq!(plan.planned_periods(), 5 * (15 + 20));
+    assert_eq!(plan.horizon().planned, 5 * (15 + 20));
+    assert!(plan.horizon().late >= 400 * 4);
 }

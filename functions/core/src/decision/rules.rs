@@ -1,0 +1,394 @@
+//! The rules: from the gates, the operator's wish and the time to a decision. First match wins.
+
+use jiff::Timestamp;
+
+use super::gates::{Finding, Gate, Kind, Reference};
+use super::{Command, Decision, Next};
+use crate::definition::OnInconclusive;
+use crate::definition::length::WAITING_FACTOR;
+use crate::figures;
+use crate::judge::Pair;
+use crate::judge::comparison::Comparison;
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::weight::Percent;
+
+/// So many requests expected and none seen happens by chance in fewer than one of a hundred cases.
+const SURPRISING: f64 = 5.0;
+
+/// What the rules go by.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The time of the check.
+    pub now: Timestamp,
+    /// The end of the last complete period.
+    pub measured_to: Timestamp,
+    /// The operator's wish.
+    pub command: Command,
+    /// What the candidate is compared with.
+    pub reference: Reference,
+    /// The periods so far.
+    pub comparison: &'a Comparison,
+    /// What the gates say.
+    pub gates: &'a [Gate],
+}
+
+/// What was decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The decision.
+    pub decision: Decision,
+    /// Why.
+    pub why: Why,
+    /// What comes next.
+    pub next: Next,
+    /// Seconds to wait before the next check.
+    pub wait_seconds: u32,
+    /// The progress to carry on with.
+    pub progress: Progress,
+}
+
+/// Why it was decided so.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Why {
+    /// An operator's wish.
+    Wish(Command),
+    /// A gate failed: its position.
+    Failed(usize),
+    /// Seconds that were waited for people, and that were allowed.
+    WaitedTooLong(u64, u64),
+    /// Seconds of exposure, and what was planned for.
+    ExposedTooLong(u64, u64),
+    /// A reason to wait.
+    Held(Cause),
+    /// A reason to wait that lasted so many seconds, which is too long.
+    HoldIsOver(u64, Cause),
+    /// Proof that the candidate is well enough.
+    Proven,
+    /// So many seconds measured without a reason against it, where there is nothing to compare with.
+    Measured(u64),
+    /// The step is over without proof.
+    NoProof,
+    /// Nothing yet.
+    Nothing,
+}
+
+/// A reason to wait.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cause {
+    /// A gate, by its position.
+    Gate(usize),
+    /// The step is over without proof, and something speaks against going on.
+    Doubt(Doubt),
+}
+
+/// What speaks against going on without proof.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Doubt {
+    /// What there is to know is not known.
+    Unmeasured,
+    /// A gate, by its position.
+    Gate(usize),
+    /// No requests since the last shift.
+    NoRequests,
+    /// The candidate got none of so many.
+    NoneOf(f64),
+    /// The evidence is against the candidate, if weakly.
+    Evidence,
+}
+
+/// Decides.
+#[must_use]
+pub fn decide(plan: &Plan, progress: &Progress, seen: &Seen<'_>) -> Outcome {
+    let situation = Situation { plan, progress, seen };
+    let Ruling { decision, why, back, held, waiting, commanded } = situation.rule();
+    let mut after = progress.clone();
+    let next = match decision {
+        Decision::RollBack => Next::RollBack,
+        Decision::Advance if is_last(plan, progress) => Next::Promoted,
+        Decision::Advance => {
+            let to_the_end = seen.command == Command::Promote;
+            after.position = if to_the_end { plan.steps.len() } else { progress.position + 1 };
+            if commanded { Next::ConsumeCommand } else { Next::Shift }
+        }
+        Decision::Hold if back.is_some() => Next::Shift,
+        Decision::Hold | Decision::Continue => Next::Bake,
+    };
+    after.position = back.unwrap_or(after.position);
+    let since = |wanted: bool, since: Option<Timestamp>| wanted.then(|| since.unwrap_or(seen.now));
+    after.held_since = since(held, progress.held_since);
+    after.waiting_since = since(waiting, progress.waiting_since);
+    if !waiting {
+        let waited = situation.seconds_since(progress.waiting_since);
+        after.waited_seconds += waited;
+        after.waited_in_step_seconds += waited;
+    }
+    let wait_seconds = plan.health.check_seconds * if waiting { WAITING_FACTOR } else { 1 };
+    Outcome { decision, why, next, wait_seconds, progress: after }
+}
+
+/// Whether nothing is left to shift: after the last step, or in a last step that is at 100 % already.
+fn is_last(plan: &Plan, progress: &Progress) -> bool {
+    let (position, steps) = (progress.position, plan.steps.len());
+    position >= steps || (progress.weight == Percent::ALL && position + 1 == steps)
+}
+
+struct Ruling {
+    decision: Decision,
+    why: Why,
+    /// The position to go back to while holding.
+    back: Option<usize>,
+    /// Whether the candidate itself, or not knowing about it, is the reason to stay.
+    held: bool,
+    /// Whether it is a person that is waited for.
+    waiting: bool,
+    /// Whether it was an operator's word that decided.
+    commanded: bool,
+}
+
+impl Ruling {
+    fn new(decision: Decision, why: Why) -> Self {
+        Self { decision, why, back: None, held: false, waiting: false, commanded: false }
+    }
+}
+
+struct Situation<'a> {
+    plan: &'a Plan,
+    progress: &'a Progress,
+    seen: &'a Seen<'a>,
+}
+
+impl Situation<'_> {
+    fn rule(&self) -> Ruling {
+        let command = self.seen.command;
+        if command == Command::Abort {
+            return Ruling::new(Decision::RollBack, Why::Wish(command));
+        }
+        if let Some(failed) = self.gate(Finding::Failed) {
+            return Ruling::new(Decision::RollBack, Why::Failed(failed));
+        }
+        if let Some(why) = self.out_of_time() {
+            return Ruling::new(Decision::RollBack, why);
+        }
+        match command {
+            Command::Pause => return waiting(Why::Wish(command)),
+            Command::Promote => return commanded(command),
+            Command::Approve if self.minimum_time_is_over() => return commanded(command),
+            _ => {}
+        }
+        if let Some(gate) = self.gate(Finding::Unknown).or_else(|| self.gate(Finding::Suspicious)) {
+            return self.hold(Cause::Gate(gate));
+        }
+        if let Some(why) = self.well_enough() {
+            return Ruling::new(Decision::Advance, why);
+        }
+        if self.step_seconds() >= self.max_step_seconds() {
+            return self.inconclusive();
+        }
+        Ruling::new(Decision::Continue, Why::Nothing)
+    }
+
+    /// The first gate that has a say and says this.
+    fn gate(&self, finding: Finding) -> Option<usize> {
+        self.seen.gates.iter().position(|gate| gate.says(finding))
+    }
+
+    /// A release must end: longer than its plan is as good as failed.
+    fn out_of_time(&self) -> Option<Why> {
+        let waited = self.progress.waited_seconds + self.seconds_since(self.progress.waiting_since);
+        let patience = self.plan.longest_wait_seconds();
+        if waited > patience {
+            return Some(Why::WaitedTooLong(waited, patience));
+        }
+        let exposed = self.seconds_since(self.progress.exposed_at).saturating_sub(waited);
+        let allowed = self.plan.longest_exposure_seconds();
+        (exposed > allowed).then_some(Why::ExposedTooLong(exposed, allowed))
+    }
+
+    fn hold(&self, cause: Cause) -> Ruling {
+        let held = self.seconds_since(self.progress.held_since);
+        if self.progress.held_since.is_some() && held >= u64::from(self.plan.health.hold_seconds) {
+            let why = Why::HoldIsOver(held, cause);
+            return match self.plan.health.on_inconclusive {
+                OnInconclusive::Pause => Ruling { held: true, ..waiting(why) },
+                OnInconclusive::Advance if self.doubt().is_none() => Ruling::new(Decision::Advance, why),
+                OnInconclusive::Advance | OnInconclusive::Rollback => Ruling::new(Decision::RollBack, why),
+            };
+        }
+        let mut ruling = Ruling { held: true, ..Ruling::new(Decision::Hold, Why::Held(cause)) };
+        // A minute tells most at an even split, and fewer users are exposed there. Not knowing is no reason to move them.
+        if self.gate(Finding::Unknown).is_none() && self.progress.weight > Percent::HALF {
+            ruling.back = self.plan.steps.iter().rposition(|step| step.weight <= Percent::HALF);
+        }
+        ruling
+    }
+
+    fn minimum_time_is_over(&self) -> bool {
+        self.seconds_since(self.progress.shifted_at) >= self.minimum_time_seconds()
+    }
+
+    /// Why a release must not go on without proof; nothing if it may.
+    fn doubt(&self) -> Option<Doubt> {
+        let Pair { candidate, stable } = self.seen.comparison.since_shift();
+        if self.gate(Finding::Unknown).is_some() {
+            return Some(Doubt::Unmeasured);
+        }
+        // The load balancer's own errors may be a neighbour's; those of the candidate leave requests unanswered. An
+        // alarm without data does not forbid what its definition leaves to the policy.
+        let speaks = |gate: &Gate| matches!(gate.kind, Kind::Answers | Kind::Metrics) && gate.says(Finding::Suspicious);
+        if let Some(gate) = self.seen.gates.iter().position(speaks) {
+            return Some(Doubt::Gate(gate));
+        }
+        if candidate.requests + stable.requests <= 0.0 {
+            return Some(Doubt::NoRequests);
+        }
+        // At the weight that was asked for, so many of the requests should have been the candidate's.
+        let expected = self.progress.weight.fraction() * (candidate.requests + stable.requests);
+        if candidate.requests <= 0.0 && expected >= SURPRISING {
+            return Some(Doubt::NoneOf(stable.requests));
+        }
+        // 1 is what no evidence at all amounts to.
+        (self.seen.comparison.log_e() > 1e-9).then_some(Doubt::Evidence)
+    }
+
+    /// Proof, or where nothing can be compared, the measured minimum time without a reason against it.
+    fn well_enough(&self) -> Option<Why> {
+        if !self.minimum_time_is_over() {
+            return None;
+        }
+        if self.seen.reference == Reference::Concurrent {
+            return self.gate(Finding::Proven).map(|_| Why::Proven);
+        }
+        let shifted = self.progress.shifted_at?;
+        let measured = seconds_between(shifted, self.seen.measured_to);
+        let needed = self.minimum_time_seconds().max(u64::from(self.plan.health.period_seconds));
+        let seen_requests = self.seen.comparison.since_shift().candidate.requests > 0.0;
+        (seen_requests && self.seen.measured_to > shifted && measured >= needed).then_some(Why::Measured(measured))
+    }
+
+    fn inconclusive(&self) -> Ruling {
+        match self.plan.health.on_inconclusive {
+            OnInconclusive::Rollback => Ruling::new(Decision::RollBack, Why::NoProof),
+            OnInconclusive::Pause => waiting(Why::NoProof),
+            OnInconclusive::Advance => match self.doubt() {
+                None => Ruling::new(Decision::Advance, Why::NoProof),
+                Some(doubt) => self.hold(Cause::Doubt(doubt)),
+            },
+        }
+    }
+
+    fn minimum_time_seconds(&self) -> u64 {
+        self.plan.steps.get(self.progress.position).map_or(0, |step| u64::from(step.minimum_time_seconds))
+    }
+
+    /// Seconds since the last weight change, waiting for people not counted.
+    fn step_seconds(&self) -> u64 {
+        let waited = self.progress.waited_in_step_seconds + self.seconds_since(self.progress.waiting_since);
+        self.seconds_since(self.progress.shifted_at).saturating_sub(waited)
+    }
+
+    fn max_step_seconds(&self) -> u64 {
+        let step = self.plan.steps.get(self.progress.position).or(self.plan.steps.last());
+        let longest = step.map_or(0, |step| u64::from(step.max_step_seconds));
+        if self.seen.reference == Reference::Concurrent {
+            return longest;
+        }
+        // Here the minimum time must have been measured, and measurements come late.
+        let health = &self.plan.health;
+        let [check, lag, period] =
+            [health.check_seconds, health.metric_lag_seconds, health.period_seconds].map(u64::from);
+        longest.max(self.minimum_time_seconds() + lag + 2 * period + check)
+    }
+
+    fn seconds_since(&self, then: Option<Timestamp>) -> u64 {
+        then.map_or(0, |then| seconds_between(then, self.seen.now))
+    }
+}
+
+fn waiting(why: Why) -> Ruling {
+    Ruling { waiting: true, ..Ruling::new(Decision::Hold, why) }
+}
+
+fn commanded(command: Command) -> Ruling {
+    Ruling { commanded: true, ..Ruling::new(Decision::Advance, Why::Wish(command)) }
+}
+
+/// Seconds from one time to another, 0 if it is not later: clocks differ from function to function.
+fn seconds_between(then: Timestamp, now: Timestamp) -> u64 {
+    u64::try_from(now.duration_since(then).as_secs()).unwrap_or(0)
+}
+
+impl Why {
+    /// The decision and its reason in one line, for people.
+    #[must_use]
+    pub fn text(&self, decision: Decision, plan: &Plan, progress: &Progress, seen: &Seen<'_>) -> String {
+        let weight = progress.weight;
+        let verb = match decision {
+            Decision::RollBack => "rolled back from",
+            Decision::Hold => "held at",
+            Decision::Continue => "continues at",
+            Decision::Advance if is_last(plan, progress) => "promoted at",
+            Decision::Advance => "advanced from",
+        };
+        format!("{verb} {weight}: {}", self.words(decision, plan, seen))
+    }
+
+    fn words(&self, decision: Decision, plan: &Plan, seen: &Seen<'_>) -> String {
+        let errors = || line_of(Kind::Stream(0), plan, seen);
+        match *self {
+            Self::Wish(Command::Abort) => "aborted by an operator".into(),
+            Self::Wish(Command::Pause) => "paused by an operator".into(),
+            Self::Wish(Command::Promote) => "by an operator, all the way".into(),
+            Self::Wish(_) => "approved by an operator".into(),
+            Self::Failed(gate) => line(gate, plan, seen),
+            Self::WaitedTooLong(waited, patience) => format!("waited for people for {waited} s, at most {patience} s"),
+            Self::ExposedTooLong(exposed, allowed) => {
+                format!("exposed for {exposed} s, planned for at most {allowed} s")
+            }
+            Self::Held(cause) => cause.words(plan, seen),
+            Self::HoldIsOver(seconds, cause) => {
+                let then = match decision {
+                    Decision::Advance => ", and nothing against it",
+                    Decision::Hold => " without relief, waiting for approval",
+                    _ => " without relief",
+                };
+                format!("held for {seconds} s{then}: {}", cause.words(plan, seen))
+            }
+            Self::Proven => format!("{}; {}", line_of(Kind::Health, plan, seen), errors()),
+            Self::Measured(seconds) => format!("{seconds} s measured without a reason against it; {}", errors()),
+            Self::NoProof => {
+                let then = match decision {
+                    Decision::Advance => ", and nothing against it",
+                    Decision::Hold => ", waiting for approval",
+                    _ => "",
+                };
+                format!("no proof of health within the step{then}; {}", errors())
+            }
+            Self::Nothing => errors(),
+        }
+    }
+}
+
+impl Cause {
+    fn words(self, plan: &Plan, seen: &Seen<'_>) -> String {
+        let doubt = match self {
+            Self::Gate(gate) => return line(gate, plan, seen),
+            Self::Doubt(Doubt::Unmeasured) => "it cannot be measured".into(),
+            Self::Doubt(Doubt::Gate(gate)) => line(gate, plan, seen),
+            Self::Doubt(Doubt::NoRequests) => "no measured requests since the last shift".into(),
+            Self::Doubt(Doubt::NoneOf(requests)) => {
+                format!("the candidate got none of {} requests", figures::count(requests))
+            }
+            Self::Doubt(Doubt::Evidence) => "some doubt".into(),
+        };
+        format!("no proof of health within the step, and {doubt}; {}", line_of(Kind::Stream(0), plan, seen))
+    }
+}
+
+fn line(gate: usize, plan: &Plan, seen: &Seen<'_>) -> String {
+    seen.gates.get(gate).map(|gate| gate.line(plan, seen.comparison, seen.reference)).unwrap_or_default()
+}
+
+fn line_of(kind: Kind, plan: &Plan, seen: &Seen<'_>) -> String {
+    seen.gates.iter().position(|gate| gate.kind == kind).map(|gate| line(gate, plan, seen)).unwrap_or_default()
+}

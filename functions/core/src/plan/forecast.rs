@@ -1,0 +1,91 @@
+//! What the expected traffic lets the judge prove, said before the release starts.
+
+use crate::definition::length::Step;
+use crate::definition::{HealthPolicy, LastStep, OnInconclusive};
+use crate::figures;
+use crate::judge::sequential::{ADVANCE, ERRORS};
+use crate::weight::Percent;
+
+/// Errors that the stable version must be expected to show in a step above 50 %: with fewer there is nothing to
+/// compare with, and a minute at 50 % tells more.
+const LEAST_STABLE_ERRORS: f64 = 1.0;
+/// A dispersion from here on is worth a word.
+const BURSTY: f64 = 2.0;
+
+/// The traffic to expect.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Forecast {
+    /// Requests of the whole service in a second.
+    pub requests_per_second: f64,
+    /// Error rate of the stable version, as a fraction.
+    pub error_rate: f64,
+}
+
+impl Forecast {
+    /// Leaves out the steps above 50 % where the stable version's traffic there would tell nothing, and says so.
+    pub(super) fn choose_last_step(&self, steps: &mut Vec<Step>, wish: LastStep, phi: f64) -> Option<String> {
+        let last = *steps.last()?;
+        let rest = 1.0 - last.weight.fraction();
+        if wish == LastStep::AsWritten || last.weight <= Percent::HALF || rest <= 0.0 || self.requests_per_second <= 0.0
+        {
+            return None;
+        }
+        let requests = self.requests_per_second * rest * f64::from(last.max_step_seconds);
+        let errors = requests * (self.error_rate + ERRORS.slack) / phi;
+        if errors >= LEAST_STABLE_ERRORS {
+            return None;
+        }
+        let first = steps.iter().position(|step| step.weight > Percent::HALF)?;
+        let half = Step { weight: Percent::HALF, ..steps[first] };
+        steps.truncate(first);
+        if steps.last().is_none_or(|step| step.weight < Percent::HALF) {
+            steps.push(half);
+        }
+        Some(format!(
+            "last step: 50 % in place of {}, where the stable version is expected to answer {} requests in {} s, with {:.1} errors: too few to compare with; strategy.last_step as_written keeps it",
+            last.weight,
+            figures::count(requests),
+            last.max_step_seconds,
+            errors
+        ))
+    }
+
+    /// Where proof is not to be expected, with the numbers.
+    pub(super) fn warnings(&self, steps: &[Step], health: &HealthPolicy, phi: f64) -> Vec<String> {
+        if self.requests_per_second <= 0.0 {
+            return vec![
+                "traffic: no requests in the last hour; without any the release holds at its first step, and in the end rolls back".into(),
+            ];
+        }
+        let bursty = (phi >= BURSTY).then(|| {
+            format!(
+                "errors: they come in bursts (dispersion {phi:.1}), so that proof takes {phi:.1} times as many requests"
+            )
+        });
+        let short = steps.iter().enumerate().filter_map(|(index, step)| {
+            let next = steps.get(index + 1).map_or(Percent::ALL, |step| step.weight);
+            let weight = step.weight.fraction();
+            if weight >= 1.0 {
+                return None;
+            }
+            let needed = ADVANCE.requests_needed(self.error_rate, weight, next.fraction(), phi);
+            let expected = self.requests_per_second * weight * f64::from(step.max_step_seconds);
+            (expected < needed).then(|| {
+                let then = match health.on_inconclusive {
+                    OnInconclusive::Advance => "advances without proof",
+                    OnInconclusive::Pause => "waits for approval",
+                    OnInconclusive::Rollback => "rolls back",
+                };
+                format!(
+                    "step {}: proof of health before {next} takes {} requests of the candidate at the usual error rate of {}, and {} are expected within {} s: the step {then}",
+                    step.weight,
+                    figures::count(needed.ceil()),
+                    figures::percent(self.error_rate),
+                    figures::count(expected),
+                    step.max_step_seconds
+                )
+            })
+        });
+        bursty.into_iter().chain(short).collect()
+    }
+}

@@ -1,0 +1,309 @@
+//! Planning: from a definition and the live routes to everything that a release will need.
+
+mod forecast;
+mod refusal;
+mod roles;
+mod survey;
+
+use serde::{Deserialize, Serialize};
+
+use crate::arn::{LoadBalancerDimension, RouteArn, TargetGroupArn};
+use crate::definition::length::{self, Step};
+use crate::definition::{
+    Compute, DryRun, HealthPolicy, Readiness, Retirement, ServiceDefinition, ServiceName, StrategyType,
+};
+use crate::judge::comparison::{Term, Terms};
+use crate::judge::dispersion::dispersion;
+use crate::judge::latency::Quantile;
+use crate::judge::sequential::{ERRORS, Horizon};
+use crate::route::{Action, Groups};
+use crate::slot::Slot;
+use crate::version::Version;
+use crate::weight::Percent;
+
+pub use forecast::Forecast;
+pub use refusal::{Refusal, Refused};
+pub use roles::{LiveRoute, Roles, roles};
+pub use survey::{AlarmState, History, SlowHistory, Survey, history_window, quantile_window, typical};
+
+/// What a release will do. Written into the lease before anything is changed.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Plan {
+    /// The service.
+    pub service: ServiceName,
+    /// What is released.
+    pub version: Version,
+    /// Which strategy the steps come from.
+    pub strategy: StrategyType,
+    /// The slot with the traffic.
+    pub stable: Side,
+    /// The slot that gets the version.
+    pub candidate: Side,
+    /// Why the release may go on without a healthy stable slot, where it may: then only absolute checks apply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_stable: Option<String>,
+    /// The routes, in the definition's order, which is the order of writing.
+    pub routes: Vec<PlannedRoute>,
+    /// The steps before the promotion.
+    pub steps: Vec<Step>,
+    /// When the candidate counts as ready.
+    pub readiness: Readiness,
+    /// How health is judged.
+    pub health: HealthPolicy,
+    /// What the hours before the release say about that.
+    pub baseline: Baseline,
+    /// What whoever starts the release should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// When the slot without traffic is scaled down.
+    pub retirement: Retirement,
+}
+
+/// One slot in its role.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Side {
+    /// Which slot.
+    pub slot: Slot,
+    /// Its target groups, each with its load balancer.
+    pub groups: Vec<PlannedGroup>,
+    /// What runs behind them.
+    pub compute: Compute,
+}
+
+/// A target group behind its load balancer.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PlannedGroup {
+    /// The group.
+    pub arn: TargetGroupArn,
+    /// The only load balancer that uses it.
+    pub load_balancer: LoadBalancerDimension,
+}
+
+/// A route, its two groups, and its actions before the release.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PlannedRoute {
+    /// The route.
+    pub arn: RouteArn,
+    /// The stable slot's group behind it.
+    pub stable: TargetGroupArn,
+    /// The candidate slot's.
+    pub candidate: TargetGroupArn,
+    /// The actions as they were before the release.
+    pub original: Vec<Action>,
+}
+
+impl PlannedRoute {
+    /// The two groups.
+    #[must_use]
+    pub fn groups(&self) -> Groups<'_> {
+        Groups { stable: &self.stable, candidate: &self.candidate }
+    }
+}
+
+/// What the hours before the release say: frozen for the release, since a threshold or a dispersion that followed
+/// the data would prove nothing.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Baseline {
+    /// Dispersion of errors, at least 1: by so much they vary more than independent ones.
+    pub phi: f64,
+    /// What is slow.
+    pub latency: Vec<Threshold>,
+    /// Dispersion of each of the service's own metrics, at least 1.
+    pub metric_phis: Vec<f64>,
+}
+
+impl Default for Baseline {
+    fn default() -> Self {
+        Self { phi: 1.0, latency: Vec::new(), metric_phis: Vec::new() }
+    }
+}
+
+/// From when on an answer is slow.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Threshold {
+    /// The quantile that it stands for.
+    pub quantile: Quantile,
+    /// Slower than so many seconds.
+    pub seconds: f64,
+    /// Dispersion of slow requests, at least 1.
+    pub phi: f64,
+}
+
+/// What the one who starts a release may say beside the version.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overrides {
+    /// Names the stable slot when both carry traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<Slot>,
+    /// Why the release may start without a healthy stable slot: a first deployment, or a dead one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_stable: Option<String>,
+}
+
+/// Everything that a plan is made of.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The definition.
+    pub definition: ServiceDefinition,
+    /// What is to be released, if that could be read.
+    pub version: Option<Version>,
+    /// The overrides.
+    pub overrides: Overrides,
+    /// Which slot is stable, if that is clear.
+    pub roles: Option<Roles>,
+    /// What was found out about the service.
+    pub survey: Survey,
+    /// Reasons not to start that are known already.
+    pub refusals: Vec<Refusal>,
+}
+
+impl Draft {
+    /// Puts the plan together, or refuses.
+    ///
+    /// # Errors
+    /// [`Refused`] with every reason.
+    pub fn plan(self) -> Result<Plan, Refused> {
+        let Self { definition, version, overrides, roles, survey, mut refusals } = self;
+        refusals.extend(survey.refusals(&definition.health));
+        let sides = roles
+            .as_ref()
+            .map(|roles| (roles.side(&definition, roles.stable), roles.side(&definition, roles.stable.other())));
+        if let Some((stable, candidate)) = &sides {
+            refusals.extend(version.as_ref().and_then(|version| unsuitable(version, &candidate.compute)));
+            if overrides.without_stable.is_none() {
+                refusals.extend(unhealthy(stable, &survey));
+            }
+        }
+        let (Some(version), Some(roles), Some((stable, candidate)), true) =
+            (version, roles, sides, refusals.is_empty())
+        else {
+            return Err(Refused(refusals));
+        };
+
+        let health = definition.health;
+        let baseline = survey.history.baseline(&health);
+        let mut warnings = survey.warnings(&health);
+        let mut steps = definition.strategy.steps();
+        if overrides.without_stable.is_some() {
+            // Nothing serves on the other side, so there is nothing to be careful with and to compare with.
+            if let Some(last) = steps.pop() {
+                steps = vec![Step { weight: Percent::ALL, ..last }];
+            }
+        } else {
+            let forecast = survey.history.forecast();
+            warnings.extend(forecast.choose_last_step(&mut steps, definition.strategy.last_step, baseline.phi));
+            warnings.extend(forecast.warnings(&steps, &health, baseline.phi));
+        }
+        Ok(Plan {
+            steps,
+            service: definition.service,
+            version,
+            strategy: definition.strategy.kind,
+            stable,
+            candidate,
+            without_stable: overrides.without_stable,
+            routes: roles.routes,
+            readiness: definition.readiness,
+            health,
+            baseline,
+            warnings,
+            retirement: definition.retirement,
+        })
+    }
+}
+
+fn unsuitable(version: &Version, compute: &Compute) -> Option<Refusal> {
+    (!version.suits(compute)).then(|| Refusal::UnsuitableVersion {
+        version: version.to_string(),
+        compute: compute.to_string(),
+        allowed: match compute {
+            Compute::EcsService(_) => "image, task_definition, opaque",
+            Compute::AutoScalingGroup(_) => "launch_template_version, opaque",
+            Compute::External => "opaque",
+        },
+    })
+}
+
+/// The stable slot's groups that nothing healthy serves.
+fn unhealthy(stable: &Side, survey: &Survey) -> Vec<Refusal> {
+    std::iter::zip(&stable.groups, &survey.stable_targets)
+        .filter(|(_, counts)| counts.healthy == 0)
+        .map(|(group, counts)| Refusal::StableUnhealthy {
+            slot: stable.slot,
+            group: group.arn.clone(),
+            counts: *counts,
+        })
+        .collect()
+}
+
+impl History {
+    /// What it says about the judgement of the release.
+    fn baseline(&self, health: &HealthPolicy) -> Baseline {
+        let slow = self.latency.iter().map(|slow| Threshold {
+            quantile: slow.quantile,
+            seconds: slow.seconds,
+            phi: dispersion(&slow.by_zone),
+        });
+        let metric_phis = (0..health.metrics.len()).map(|index| self.metrics.get(index).map_or(1.0, |m| dispersion(m)));
+        Baseline { phi: dispersion(&self.by_zone), latency: slow.collect(), metric_phis: metric_phis.collect() }
+    }
+}
+
+impl Plan {
+    /// The candidate's weight at a position; after the last step comes the promotion.
+    #[must_use]
+    pub fn weight_at(&self, position: usize) -> Percent {
+        self.steps.get(position).map_or(Percent::ALL, |step| step.weight)
+    }
+
+    /// The slot in this role or that.
+    #[must_use]
+    pub fn side(&self, slot: Slot) -> &Side {
+        if self.stable.slot == slot { &self.stable } else { &self.candidate }
+    }
+
+    /// Metric periods that the judge plans with.
+    #[must_use]
+    pub fn horizon(&self) -> Horizon {
+        length::horizon(&self.steps, &self.health)
+    }
+
+    /// The dispersion of each of the service's own metrics.
+    pub fn metric_phis(&self) -> impl Iterator<Item = f64> {
+        self.baseline.metric_phis.iter().copied().chain(std::iter::repeat(1.0))
+    }
+
+    /// What is compared and how: errors, the latency thresholds, and the service's own metrics, in this order.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        let health = &self.health;
+        let latency_decides = health.decides(DryRun::Latency);
+        let slow = self.baseline.latency.iter().map(|threshold| Term {
+            test: threshold.quantile.test(),
+            phi: threshold.phi,
+            decides: latency_decides,
+        });
+        let metrics = std::iter::zip(&health.metrics, self.metric_phis()).map(|(metric, phi)| metric.term(phi));
+        let errors = Term { test: ERRORS, phi: self.baseline.phi, decides: health.decides(DryRun::Errors) };
+        Terms {
+            horizon: self.horizon(),
+            errors,
+            others: slow.chain(metrics).collect(),
+            max_error_rate: health.max_error_rate.map(Percent::fraction),
+        }
+    }
+
+    /// Seconds after which a release that still exposes users has taken longer than planned, waiting for people
+    /// not counted.
+    #[must_use]
+    pub fn longest_exposure_seconds(&self) -> u64 {
+        length::longest_exposure_seconds(&self.steps, &self.health)
+    }
+
+    /// Seconds that a release waits for people, all in all, before it is rolled back.
+    #[must_use]
+    pub fn longest_wait_seconds(&self) -> u64 {
+        length::longest_wait_seconds(&self.health)
+    }
+}

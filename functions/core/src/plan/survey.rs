@@ -1,0 +1,184 @@
+//! What is found out about a service before a release of it is planned.
+
+use jiff::Timestamp;
+
+use super::forecast::Forecast;
+use super::refusal::Refusal;
+use crate::definition::{CustomSource, HealthPolicy, OnInsufficientData};
+use crate::judge::Counts;
+use crate::judge::latency::Quantile;
+use crate::metrics::{Series, Window};
+use crate::targets::TargetCounts;
+
+/// Seconds that the dispersion and the thresholds look back, of periods of a minute.
+const HISTORY_PERIODS: u32 = 360;
+/// Fewest periods, where they are longer than that.
+const LEAST_PERIODS: u32 = 24;
+/// The history is looked at in so many parts for typical quantiles.
+const PARTS: u32 = 6;
+/// Seconds that traffic is forecast from.
+const FORECAST_SECONDS: u32 = 3600;
+
+/// What is found out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Survey {
+    /// Targets of the stable slot's groups, in their order.
+    pub stable_targets: Vec<TargetCounts>,
+    /// The alarms, in the definition's order.
+    pub alarms: Vec<AlarmState>,
+    /// The service's own metrics that CloudWatch does not know: position, and `count` or `denominator`.
+    pub missing_metrics: Vec<(usize, &'static str)>,
+    /// The hours before.
+    pub history: History,
+}
+
+/// The state of an alarm.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AlarmState {
+    /// All is well.
+    Ok,
+    /// It is not.
+    Alarm,
+    /// Nobody knows.
+    InsufficientData,
+    /// There is no such alarm.
+    Missing,
+}
+
+/// The stable version in the hours before the release.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// Seconds of a period.
+    pub period_seconds: u32,
+    /// Answers by zone, a row for each period, oldest first.
+    pub by_zone: Vec<Vec<Counts>>,
+    /// Slow answers, threshold by threshold.
+    pub latency: Vec<SlowHistory>,
+    /// The service's own metrics, each as rows of one.
+    pub metrics: Vec<Vec<Vec<Counts>>>,
+}
+
+/// Slow answers in the hours before the release.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlowHistory {
+    /// The quantile that the threshold stands for.
+    pub quantile: Quantile,
+    /// Slower than so many seconds.
+    pub seconds: f64,
+    /// Slow answers by zone, a row for each period, oldest first.
+    pub by_zone: Vec<Vec<Counts>>,
+}
+
+/// The periods that planning looks back over: six hours of minutes.
+#[must_use]
+pub fn history_window(now: Timestamp, health: &HealthPolicy) -> Window {
+    let lag = crate::metrics::earlier(now, health.metric_lag_seconds);
+    Window::before(lag, periods_back(health), health.period_seconds.max(1))
+}
+
+/// The same time in a few long periods, for quantiles.
+#[must_use]
+pub fn quantile_window(now: Timestamp, health: &HealthPolicy) -> Window {
+    let lag = crate::metrics::earlier(now, health.metric_lag_seconds);
+    // A period of CloudWatch's is a multiple of a minute.
+    let seconds = (periods_back(health) * health.period_seconds.max(1) / PARTS).next_multiple_of(60);
+    Window { end: lag, ..Window::before(lag, PARTS, seconds) }
+}
+
+fn periods_back(health: &HealthPolicy) -> u32 {
+    let period = health.period_seconds.max(1);
+    (HISTORY_PERIODS * period.min(60) / period).max(LEAST_PERIODS)
+}
+
+/// The typical value of a series: its median; nothing without values.
+#[must_use]
+pub fn typical(series: &[&Series]) -> Option<f64> {
+    let mut values: Vec<f64> = series.iter().flat_map(|series| series.values().copied()).collect();
+    values.retain(|value| value.is_finite());
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+impl Survey {
+    /// Reasons not to start.
+    pub(super) fn refusals(&self, health: &HealthPolicy) -> Vec<Refusal> {
+        let alarms = std::iter::zip(&health.alarms, &self.alarms).enumerate().filter(|(_, (alarm, _))| !alarm.dry_run);
+        let alarms = alarms.filter_map(|(index, (alarm, state))| {
+            let arn = alarm.arn.clone();
+            match (state, alarm.on_insufficient_data) {
+                (AlarmState::Alarm, _) => Some(Refusal::AlarmFiring { index, arn }),
+                (AlarmState::Missing, _) => Some(Refusal::AlarmMissing { index, arn }),
+                (AlarmState::InsufficientData, OnInsufficientData::Rollback) => {
+                    Some(Refusal::AlarmWithoutData { index, arn })
+                }
+                _ => None,
+            }
+        });
+        let metrics = self.missing_metrics.iter().filter_map(|&(index, field)| {
+            let metric = health.metrics.get(index)?;
+            let source: &CustomSource = if field == "count" { &metric.count } else { &metric.denominator };
+            Some(Refusal::MetricMissing { index, field, wanted: Box::new(source.clone()) })
+        });
+        alarms.chain(metrics).collect()
+    }
+
+    /// What is no reason, and should be known.
+    pub(super) fn warnings(&self, health: &HealthPolicy) -> Vec<String> {
+        let alarms = std::iter::zip(&health.alarms, &self.alarms).filter_map(|(alarm, state)| {
+            let name = alarm.arn.name();
+            match state {
+                AlarmState::InsufficientData => Some(match alarm.on_insufficient_data {
+                    OnInsufficientData::Ignore => {
+                        format!("alarm {name}: INSUFFICIENT_DATA, which the definition ignores")
+                    }
+                    _ => format!("alarm {name}: INSUFFICIENT_DATA; unless that changes, each step is held for it"),
+                }),
+                AlarmState::Alarm if alarm.dry_run => Some(format!("alarm {name}: in ALARM, and has no say (dry_run)")),
+                AlarmState::Missing if alarm.dry_run => {
+                    Some(format!("alarm {name}: does not exist, and has no say (dry_run)"))
+                }
+                _ => None,
+            }
+        });
+        let unknown = health
+            .latency
+            .quantiles
+            .iter()
+            .filter(|quantile| !self.history.latency.iter().any(|slow| slow.quantile == **quantile));
+        let unknown: Vec<&str> = unknown.map(|quantile| quantile.name()).collect();
+        let unknown = (!unknown.is_empty()).then(|| {
+            let quantiles = unknown.join(", ");
+            format!(
+                "latency {quantiles}: not compared, for want of response times before the release and of an objective"
+            )
+        });
+        let blind = self
+            .history
+            .latency
+            .iter()
+            .filter(|slow| slow.quantile.test().is_blind(slow.by_zone.iter().flatten().copied().sum()));
+        let blind = blind.map(|slow| {
+            format!(
+                "latency {}: blind, since the stable version itself is slower than {} s too often; set health.latency.objectives.{0}",
+                slow.quantile, slow.seconds
+            )
+        });
+        alarms.chain(unknown).chain(blind).collect()
+    }
+}
+
+impl History {
+    /// What traffic to expect, from the last hour.
+    #[must_use]
+    pub fn forecast(&self) -> Forecast {
+        let period = self.period_seconds.max(1);
+        let periods = usize::try_from(FORECAST_SECONDS.div_ceil(period)).unwrap_or(usize::MAX);
+        let rows = &self.by_zone[self.by_zone.len().saturating_sub(periods)..];
+        let counts: Counts = rows.iter().flatten().copied().sum();
+        let seconds = rows.len() as f64 * f64::from(period);
+        Forecast {
+            requests_per_second: if seconds > 0.0 { counts.requests / seconds } else { 0.0 },
+            error_rate: counts.error_rate().unwrap_or(0.0),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What is found out before the plan: the stable slot's targets, the alarms, and the hours before.
+
+use jiff::Timestamp;
+use spillway_aws::error::ApiError;
+use spillway_aws::ports::{Alarms, Metrics, Targets, Zones};
+use spillway_core::arn::AlarmArn;
+use spillway_core::definition::{CustomSource, HealthPolicy, ServiceDefinition};
+use spillway_core::judge::Counts;
+use spillway_core::judge::latency::Quantile;
+use spillway_core::metrics::{self, Batch, CountSeries, Metric, Part, Series, Window};
+use spillway_core::plan::{History, Roles, Side, SlowHistory, Survey, history_window, quantile_window, typical};
+use spillway_core::slot::Slot;
+use spillway_core::targets::TargetCounts;
+
+/// Finds out; what depends on which slot is stable only when that is clear.
+pub(crate) async fn survey(
+    load_balancers: &(impl Targets + Zones),
+    cloudwatch: &(impl Metrics + Alarms),
+    definition: &ServiceDefinition,
+    roles: Option<&Roles>,
+    now: Timestamp,
+) -> Result<Survey, ApiError> {
+    let arns: Vec<AlarmArn> = definition.health.alarms.iter().map(|alarm| alarm.arn.clone()).collect();
+    let alarms = if arns.is_empty() { Vec::new() } else { cloudwatch.states(&arns).await? };
+    let Some(roles) = roles else { return Ok(Survey { alarms, ..Survey::default() }) };
+
+    let stable = roles.side(definition, roles.stable);
+    let mut stable_targets = Vec::with_capacity(stable.groups.len());
+    for group in &stable.groups {
+        stable_targets.push(TargetCounts::of(&load_balancers.states(&group.arn).await?));
+    }
+    let missing_metrics = missing_metrics(cloudwatch, definition, roles).await?;
+    let zones = zones(load_balancers, roles).await?;
+    let history = history(cloudwatch, definition, &stable, &zones, now).await?;
+    Ok(Survey { stable_targets, alarms, missing_metrics, history })
+}
+
+/// The zones of all load balancers, each once.
+async fn zones(source: &impl Zones, roles: &Roles) -> Result<Vec<String>, ApiError> {
+    let mut zones: Vec<String> = Vec::new();
+    let mut asked = Vec::new();
+    for route in &roles.routes {
+        let load_balancer = route.arn.load_balancer();
+        if !asked.contains(&load_balancer) {
+            zones.extend(source.zones(&route.arn).await?);
+            asked.push(load_balancer);
+        }
+    }
+    zones.sort();
+    zones.dedup();
+    Ok(zones)
+}
+
+/// Which of the service's own metrics CloudWatch knows for neither slot: the candidate's may well be new.
+async fn missing_metrics(
+    source: &impl Metrics,
+    definition: &ServiceDefinition,
+    roles: &Roles,
+) -> Result<Vec<(usize, &'static str)>, ApiError> {
+    let mut missing = Vec::new();
+    for (index, metric) in definition.health.metrics.iter().enumerate() {
+        for (field, of) in [("count", &metric.count), ("denominator", &metric.denominator)] {
+            if !exists(source, definition, roles, of).await? {
+                missing.push((index, field));
+            }
+        }
+    }
+    Ok(missing)
+}
+
+async fn exists(
+    source: &impl Metrics,
+    definition: &ServiceDefinition,
+    roles: &Roles,
+    of: &CustomSource,
+) -> Result<bool, ApiError> {
+    for slot in Slot::BOTH {
+        for query in metrics::custom_queries(&roles.side(definition, slot), of) {
+            if source.exists(&query).await? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Two calls for the hours, since what is slow is told by the first, and one for the quantiles.
+async fn history(
+    source: &impl Metrics,
+    definition: &ServiceDefinition,
+    stable: &Side,
+    zones: &[String],
+    now: Timestamp,
+) -> Result<History, ApiError> {
+    let health = &definition.health;
+    let window = history_window(now, health);
+    let mut batch = Batch::default();
+    let zones: Vec<Option<&str>> = zones.iter().map(|zone| Some(zone.as_str())).collect();
+    let mut ask = |zone: Option<&str>| batch.add(metrics::queries(stable, &Metric::ANSWERS, zone));
+    let (whole, by_zone): (Part, Vec<Part>) = (ask(None), zones.iter().copied().map(&mut ask).collect());
+    let custom: Vec<[Part; 2]> = (health.metrics.iter())
+        .map(|metric| [&metric.count, &metric.denominator].map(|of| batch.add(metrics::custom_queries(stable, of))))
+        .collect();
+    let answers = source.values(window, batch.queries()).await?;
+    let series = |part: &Part| metrics::answers(&batch.traffic(&answers, part));
+    let by_zone: Vec<CountSeries> = by_zone.iter().map(series).collect();
+    // Where nobody publishes by zone, the slot as a whole is one.
+    let told = by_zone.iter().filter(|zone| !zone.is_empty()).count() >= 2;
+    let (parts, by_zone) = if told { (zones, by_zone) } else { (vec![None], vec![series(&whole)]) };
+
+    Ok(History {
+        period_seconds: window.period_seconds,
+        by_zone: rows(window, &by_zone),
+        latency: slow_history(source, health, stable, &parts, now).await?,
+        metrics: custom
+            .iter()
+            .map(|[count, of]| rows(window, &[metrics::custom(&answers[count.clone()], &answers[of.clone()])]))
+            .collect(),
+    })
+}
+
+/// What is slow, and how much of it there was in each zone.
+async fn slow_history(
+    source: &impl Metrics,
+    health: &HealthPolicy,
+    stable: &Side,
+    zones: &[Option<&str>],
+    now: Timestamp,
+) -> Result<Vec<SlowHistory>, ApiError> {
+    let quantiles = &health.latency.quantiles;
+    let series = source.values(quantile_window(now, health), &metrics::quantile_queries(stable, quantiles)).await?;
+    let thresholds = quantiles.iter().enumerate().filter_map(|(index, quantile)| {
+        let of_groups: Vec<&Series> = series.iter().skip(index).step_by(quantiles.len()).collect();
+        Some((*quantile, health.latency.threshold(*quantile, typical(&of_groups))?))
+    });
+    let thresholds: Vec<(Quantile, f64)> = thresholds.collect();
+
+    let (window, mut batch) = (history_window(now, health), Batch::default());
+    let parts: Vec<Vec<Part>> = (thresholds.iter())
+        .map(|(_, seconds)| {
+            zones.iter().map(|zone| batch.add(metrics::slow_queries(stable, *zone, *seconds))).collect()
+        })
+        .collect();
+    let answers = source.values(window, batch.queries()).await?;
+    Ok(std::iter::zip(thresholds, parts)
+        .map(|((quantile, seconds), parts)| {
+            let by_zone: Vec<CountSeries> = parts.iter().map(|part| batch.slow(&answers, part)).collect();
+            SlowHistory { quantile, seconds, by_zone: rows(window, &by_zone) }
+        })
+        .collect())
+}
+
+/// A row for each period of the window, with a column for each part.
+fn rows(window: Window, parts: &[CountSeries]) -> Vec<Vec<Counts>> {
+    let row = |at: Timestamp| parts.iter().map(|part| part.get(&at).copied().unwrap_or_default()).collect();
+    window.starts().map(row).collect()
+}
