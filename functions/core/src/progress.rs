@@ -29,3 +29,16 @@ pub struct Progress {
     #[serde(default)]
     pub judged_to: Option<Timestamp>,
 }
+
+impl Progress {
+    /// After a weight was written: the writing `began` and was read back `now`. Users may be exposed from the first
+    /// write on; the split holds everywhere only after the last.
+    pub fn shift(&mut self, weight: Percent, began: Timestamp, now: Timestamp) {
+        self.weight = weight;
+        self.shifted_at = Some(now);
+        self.waited_in_step_seconds = 0;
+        if weight > Percent::ZERO {
+            self.exposed_at.get_or_insert(began);
+        }
+    }
+}

@@ -132,8 +132,7 @@ pub async fn handle(
         edits.push((planned, (edited != live).then_some(edited)));
     }
 
-    // Users may be exposed from the first write on, and the split holds everywhere only after the last.
-    let begun = clock();
+    let began = clock();
     let mut written = Vec::with_capacity(edits.len());
     for (planned, edited) in edits {
         if let Some(edited) = edited {
@@ -144,12 +143,7 @@ pub async fn handle(
         written.push(read_back(planned, &routes.read(&planned.arn).await?, split)?);
     }
 
-    progress.weight = weight;
-    progress.shifted_at = Some(clock());
-    progress.waited_in_step_seconds = 0;
-    if weight > Percent::ZERO {
-        progress.exposed_at.get_or_insert(begun);
-    }
+    progress.shift(weight, began, clock());
     Ok(Output { progress, wait_seconds: plan.health.check_seconds, routes: written })
 }
 
