@@ -1,18 +1,17 @@
 //! `spillway judge`: what the judge says of recorded minutes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use serde::Deserialize;
-use spillway_core::definition::{HealthPolicy, ServiceDefinition, Strategy, StrategyType};
+use spillway_core::definition::{Strategy, StrategyType};
 use spillway_core::figures;
 use spillway_core::judge::recording::{self, Malformed};
 use spillway_core::judge::replay::{Judged, Opinion, Policy, replay};
 use spillway_core::judge::sequential::{ADVANCE, ERRORS, Horizon};
 
-use crate::history;
 use crate::input::{Fault, read};
+use crate::{history, output, policy};
 
 /// Periods that a release is planned for where no policy says so.
 const PLANNED: usize = 80;
@@ -62,16 +61,6 @@ fn at_least_one(text: &str) -> Result<f64, String> {
     }
 }
 
-/// The part of a definition that the judge reads.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PolicyFile {
-    #[serde(default)]
-    strategy: Option<Strategy>,
-    #[serde(default)]
-    health: HealthPolicy,
-}
-
 /// Judges and prints.
 pub fn run(arguments: &Arguments) -> ExitCode {
     match judge(arguments) {
@@ -92,14 +81,14 @@ fn judge(arguments: &Arguments) -> Result<Vec<Judged>, Fault> {
     } else {
         (recording::read(&text).map_err(|malformed| invalid(listed(&malformed)))?, None)
     };
-    Ok(replay(&minutes, &policy(arguments, recorded)?))
+    Ok(replay(&minutes, &chosen(arguments, recorded)?))
 }
 
 /// What is asked for, or else what the release was planned with, or else the defaults.
-fn policy(arguments: &Arguments, recorded: Option<Policy>) -> Result<Policy, Fault> {
+fn chosen(arguments: &Arguments, recorded: Option<Policy>) -> Result<Policy, Fault> {
     let mut policy = match (&arguments.policy, recorded) {
         (Some(path), recorded) => {
-            let (strategy, health) = policy_file(path)?;
+            let (strategy, health) = policy::read(path)?;
             let asked = Policy::under(&health, &strategy.steps());
             // What was frozen for the release stays frozen.
             let frozen = recorded.unwrap_or_else(|| asked.clone());
@@ -126,19 +115,6 @@ fn policy(arguments: &Arguments, recorded: Option<Policy>) -> Result<Policy, Fau
     Ok(policy)
 }
 
-fn policy_file(path: &Path) -> Result<(Strategy, HealthPolicy), Fault> {
-    let text = read(path)?;
-    let invalid = |problem: String| Fault::Invalid { name: path.display().to_string(), problem };
-    let value: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| invalid(format!("not JSON: {error}")))?;
-    if value.get("service").is_some() {
-        let definition = ServiceDefinition::from_json(&text).map_err(|error| invalid(error.to_string()))?;
-        return Ok((definition.strategy, definition.health));
-    }
-    let policy: PolicyFile = serde_json::from_value(value).map_err(|error| invalid(error.to_string()))?;
-    Ok((policy.strategy.unwrap_or_else(|| Strategy::of(StrategyType::Canary)), policy.health))
-}
-
 /// The malformed lines, a line each, and not too many of them.
 fn listed(malformed: &[Malformed]) -> String {
     let mut lines: Vec<String> = malformed.iter().take(MOST_FAULTS).map(ToString::to_string).collect();
@@ -149,12 +125,9 @@ fn listed(malformed: &[Malformed]) -> String {
 }
 
 fn print(judged: &[Judged], json: bool) {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
     for one in judged {
         let line = if json { serde_json::to_string(one).unwrap_or_default() } else { line(one) };
-        // A reader that has seen enough, such as `head`, is no error.
-        if writeln!(out, "{line}").is_err() {
+        if !output::line(&line) {
             return;
         }
     }

@@ -3,7 +3,12 @@
 mod history;
 mod input;
 mod judge;
+mod live;
+mod output;
+mod plot;
+mod policy;
 mod schema;
+mod simulate;
 mod validate;
 
 use std::process::ExitCode;
@@ -23,6 +28,7 @@ enum Command {
     /// Check a service definition, offline, and list every problem.
     Validate(validate::Arguments),
     Judge(judge::Arguments),
+    Simulate(simulate::Arguments),
     /// Print the JSON Schema of a service definition, for editors.
     Schema,
 }
@@ -31,6 +37,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Judge(arguments) => judge::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Schema => schema::run(),
     }
 }

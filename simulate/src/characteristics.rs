@@ -51,6 +51,9 @@ pub struct Characteristics {
     pub minutes_to_promotion: Option<Spread>,
     /// Requests of users that the candidate failed until the end, whichever it was.
     pub failed_requests: Spread,
+    /// The minutes of every rollback, in order.
+    #[serde(skip)]
+    pub rollback_minutes: Vec<f64>,
 }
 
 /// Middle and upper end of a distribution.
@@ -114,7 +117,8 @@ fn one(
             }
             for index in start..end {
                 // A stream of its own for each release, so that threads do not matter.
-                let mut generator = Generator::seed_from_u64(experiment.seed ^ (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                let mut generator =
+                    Generator::seed_from_u64(experiment.seed ^ (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
                 let simulation = index % plans.len();
                 endings.push((index, simulations[simulation].release(&mut generator)));
             }
@@ -131,7 +135,10 @@ fn one(
     let minutes = |rolled_back: bool| {
         Spread::of(endings.iter().filter(|e| e.rolled_back == rolled_back).map(|e| e.seconds / 60.0).collect())
     };
-    let count = endings.iter().filter(|ending| ending.rolled_back).count();
+    let mut rollback_minutes: Vec<f64> =
+        endings.iter().filter(|ending| ending.rolled_back).map(|ending| ending.seconds / 60.0).collect();
+    rollback_minutes.sort_by(f64::total_cmp);
+    let count = rollback_minutes.len();
     Characteristics {
         candidate: candidate.name.clone(),
         releases: endings.len(),
@@ -140,5 +147,6 @@ fn one(
         minutes_to_promotion: minutes(false),
         failed_requests: Spread::of(endings.iter().map(|ending| ending.failed_requests).collect())
             .unwrap_or(Spread { median: 0.0, p90: 0.0 }),
+        rollback_minutes,
     }
 }

@@ -9,4 +9,10 @@ pub mod planning;
 pub mod release;
 pub mod rivals;
 pub mod scenario;
+pub mod side_by_side;
 pub mod traffic;
+
+/// Where the tables begin on the page.
+pub const BEGIN: &str = "<!-- printed by cargo bench -p spillway-simulate --bench side_by_side -- --write -->";
+/// Where they end.
+pub const END: &str = "<!-- end -->";

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use rand::SeedableRng;
 use spillway_core::arn::{RouteArn, TargetGroupArn};
 use spillway_core::definition::{
-    Compute, HealthPolicy, LatencyPolicy, Readiness, Retirement, ServiceDefinition, ServiceName, SlotDefinition, Strategy,
+    Compute, HealthPolicy, LatencyPolicy, Readiness, Retirement, ServiceDefinition, ServiceName, SlotDefinition,
+    Strategy,
 };
 use spillway_core::judge::Counts;
 use spillway_core::plan::{self, Draft, History, LiveRoute, Overrides, Plan, Refused, SlowHistory, Survey};

@@ -77,8 +77,7 @@ impl Slot {
     fn speeds(&self, spread: f64, factor: f64, thresholds: &[f64]) -> impl Iterator<Item = Option<Poisson<f64>>> {
         let median = (self.slowdown * factor).ln();
         let slower = move |threshold: &f64| Gauss::standard().sf((threshold.ln() - median) / spread);
-        let shares: Vec<f64> =
-            std::iter::once(1.0).chain(thresholds.iter().map(slower)).chain([0.0]).collect();
+        let shares: Vec<f64> = std::iter::once(1.0).chain(thresholds.iter().map(slower)).chain([0.0]).collect();
         let sound = self.sound;
         (1..shares.len()).map(move |at| poisson(sound * (shares[at - 1] - shares[at]).max(0.0)))
     }
@@ -88,7 +87,9 @@ impl Slot {
         let mut counts = [0.0; 8];
         if traffic.latency.jitter > 0.0 && !traffic.thresholds.is_empty() {
             let factor = Normal::new(0.0, traffic.latency.jitter).map_or(1.0, |normal| normal.sample(generator).exp());
-            for (count, speed) in counts.iter_mut().zip(self.speeds(traffic.latency.spread, factor, &traffic.thresholds)) {
+            for (count, speed) in
+                counts.iter_mut().zip(self.speeds(traffic.latency.spread, factor, &traffic.thresholds))
+            {
                 *count = sample(speed.as_ref(), generator);
             }
         } else {

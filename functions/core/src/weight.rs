@@ -33,6 +33,12 @@ impl Percent {
         f64::from(self.0) / 1000.0
     }
 
+    /// Whether the next weight gives the candidate hardly more than this one: by a tenth at most, as from 95 % to 100 %.
+    #[must_use]
+    pub fn is_nearly(self, next: Self) -> bool {
+        u32::from(next.0) * 10 <= u32::from(self.0) * 11
+    }
+
     /// The weights that make a load balancer send this share to the candidate.
     ///
     /// Whole percentages become weights that add up to 100, others to 1000: both are within the

@@ -700,3 +700,49 @@ async fn the_largest_answer_fits_into_a_payload() {
     let size = serde_json::to_string(&check).unwrap().len();
     assert!((10_000..256 * 1024).contains(&size), "{size} bytes");
 }
+
+/// From 95 % to 100 % takes the measured minimum time, and no proof; only if nothing speaks against it.
+#[tokio::test]
+async fn the_last_step_of_a_canary_needs_its_minimum_time_only() {
+    let at_95 = Progress { position: 2, weight: Percent::whole(95), shifted_at: Some(at(0)), ..progress() };
+    let looked = |errors: u32, now: i64| {
+        let (world, at_95) = (world(), at_95.clone());
+        for m in 0..8 {
+            minute(&world, m, (2850, errors), (150, u32::from(m % 4 == 0)));
+        }
+        async move { look(&world, the_plan(), at_95, at(now)).await }
+    };
+    let early = looked(3, 6).await;
+    assert_eq!(early.decision, Decision::Continue, "five minutes, but not yet measured: {}", early.reason);
+    let measured = looked(3, 7).await;
+    assert_eq!((measured.decision, measured.progress.position), (Decision::Advance, 3), "{}", measured.reason);
+    assert!(measured.evidence.e_healthy < 20.0 && measured.reason.contains("300 s measured"), "{}", measured.reason);
+    let doubtful = looked(60, 7).await;
+    assert_ne!(doubtful.decision, Decision::Advance, "{}", doubtful.reason);
+}
+
+/// At the end of a hold, weak evidence is no reason to roll back, and strong evidence is.
+#[tokio::test]
+async fn a_hold_that_is_over_goes_on_below_an_e_value_of_20() {
+    let held = Progress { held_since: Some(at(6)), ..progress() };
+    let (mut below, mut above) = (0, 0);
+    for errors in 2..40_u32 {
+        let world = world();
+        for m in 0..26 {
+            let loaded = (3..13).contains(&m);
+            let candidate = if loaded { (1500, (errors + u32::try_from(m).unwrap()) / 10) } else { (15, 0) };
+            minute(&world, m, candidate, (28_500, 20));
+        }
+        let check = look(&world, the_plan(), held.clone(), at(28)).await;
+        let e = check.evidence.e_unhealthy;
+        if (3.0..20.0).contains(&e) {
+            assert_eq!(check.decision, Decision::Advance, "{e}: {}", check.reason);
+            assert!(check.reason.contains("held for 1320 s, and nothing against it"), "{}", check.reason);
+            below += 1;
+        } else if (20.0..100.0).contains(&e) && check.evidence.e_unhealthy_peak < 100.0 {
+            assert_eq!(check.decision, Decision::RollBack, "{e}: {}", check.reason);
+            above += 1;
+        }
+    }
+    assert!(below > 0 && above > 0, "{below} {above}");
+}

@@ -3,7 +3,7 @@
 //! Validates the definition and the version, resolves the roles from the live weights, snapshots the routes, looks at
 //! the hours before, expands the steps, and refuses to start when it must, with every reason at once.
 
-mod survey;
+pub mod survey;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -130,21 +130,18 @@ async fn routes(
     definition: &ServiceDefinition,
     refusals: &mut Vec<Refusal>,
 ) -> Result<Option<Vec<LiveRoute>>, ApiError> {
-    let mut live = Some(Vec::with_capacity(definition.routes.len()));
+    let mut live = Vec::with_capacity(definition.routes.len());
     for arn in &definition.routes {
         match source.read(arn).await {
-            Ok(actions) => {
-                live.iter_mut().for_each(|live| live.push(LiveRoute { arn: arn.clone(), actions: actions.clone() }))
-            }
+            Ok(actions) => live.push(LiveRoute { arn: arn.clone(), actions }),
             // The next attempt may find it.
             Err(error) if error.transient => return Err(error),
             Err(error) => {
                 refusals.push(Refusal::UnreadableRoute { route: arn.clone(), reason: error.to_string() });
-                live = None;
             }
         }
     }
-    Ok(live)
+    Ok((live.len() == definition.routes.len()).then_some(live))
 }
 
 /// What the one who started the release asked for, as far as it could be read.

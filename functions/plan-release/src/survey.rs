@@ -30,8 +30,7 @@ pub(crate) async fn survey(
         stable_targets.push(TargetCounts::of(&load_balancers.states(&group.arn).await?));
     }
     let missing_metrics = missing_metrics(cloudwatch, definition, roles).await?;
-    let zones = zones(load_balancers, roles).await?;
-    let history = history(cloudwatch, definition, &stable, &zones, now).await?;
+    let history = history(load_balancers, cloudwatch, definition, roles, now).await?;
     Ok(Survey { stable_targets, alarms, missing_metrics, history })
 }
 
@@ -84,15 +83,19 @@ async fn exists(
     Ok(false)
 }
 
-/// Two calls for the hours, since what is slow is told by the first, and one for the quantiles.
-async fn history(
+/// The stable slot in the hours before: two calls, since what is slow is told by the first, and one for the quantiles.
+///
+/// # Errors
+/// [`ApiError`] of the first call that failed.
+pub async fn history(
+    load_balancers: &impl Zones,
     source: &impl Metrics,
     definition: &ServiceDefinition,
-    stable: &Side,
-    zones: &[String],
+    roles: &Roles,
     now: Timestamp,
 ) -> Result<History, ApiError> {
-    let health = &definition.health;
+    let (health, stable) = (&definition.health, &roles.side(definition, roles.stable));
+    let zones = zones(load_balancers, roles).await?;
     let window = history_window(now, health);
     let mut batch = Batch::default();
     let zones: Vec<Option<&str>> = zones.iter().map(|zone| Some(zone.as_str())).collect();

@@ -55,7 +55,12 @@ pub fn definition() -> Value {
         "service": "shop",
         "routes": [route(1).as_str(), route(2).as_str()],
         "slots": {"blue": slot("blue"), "green": slot("green")},
-        "strategy": {"type": "canary", "canary": {"steps": [5, 50, 95]}},
+        "strategy": {
+            "type": "canary",
+            "canary": {"steps": [5, 50, 95]},
+            "minimum_time_seconds": 300,
+            "max_step_seconds": 900,
+        },
     })
 }
 

@@ -16,6 +16,10 @@ use crate::weight::Percent;
 /// So many requests expected and none seen happens by chance in fewer than one of a hundred cases.
 const SURPRISING: f64 = 5.0;
 
+/// At the end of a hold the policy may go on below this e-value, and not from it on. A level of 10 % by itself, it is
+/// reached after a whole hold without relief by one of a thousand sound candidates.
+const DOUBTFUL: f64 = 20.0;
+
 /// What the rules go by.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
@@ -211,7 +215,7 @@ impl Situation<'_> {
             let why = Why::HoldIsOver(held, cause);
             return match self.plan.health.on_inconclusive {
                 OnInconclusive::Pause => Ruling { held: true, ..waiting(why) },
-                OnInconclusive::Advance if self.doubt().is_none() => Ruling::new(Decision::Advance, why),
+                OnInconclusive::Advance if self.may_go_on_after_hold() => Ruling::new(Decision::Advance, why),
                 OnInconclusive::Advance | OnInconclusive::Rollback => Ruling::new(Decision::RollBack, why),
             };
         }
@@ -221,6 +225,11 @@ impl Situation<'_> {
             ruling.back = self.plan.steps.iter().rposition(|step| step.weight <= Percent::HALF);
         }
         ruling
+    }
+
+    /// Whether nothing but weak evidence speaks against going on.
+    fn may_go_on_after_hold(&self) -> bool {
+        self.doubt().is_none_or(|doubt| doubt == Doubt::Evidence && self.seen.comparison.log_e() < DOUBTFUL.ln())
     }
 
     fn minimum_time_is_over(&self) -> bool {
@@ -256,14 +265,23 @@ impl Situation<'_> {
         if !self.minimum_time_is_over() {
             return None;
         }
-        if self.seen.reference == Reference::Concurrent {
-            return self.gate(Finding::Proven).map(|_| Why::Proven);
+        if self.gate(Finding::Proven).is_some() {
+            return Some(Why::Proven);
+        }
+        if self.seen.reference == Reference::Concurrent && (!self.adds_little() || self.doubt().is_some()) {
+            return None;
         }
         let shifted = self.progress.shifted_at?;
         let measured = seconds_between(shifted, self.seen.measured_to);
         let needed = self.minimum_time_seconds().max(u64::from(self.plan.health.period_seconds));
         let seen_requests = self.seen.comparison.since_shift().candidate.requests > 0.0;
         (seen_requests && self.seen.measured_to > shifted && measured >= needed).then_some(Why::Measured(measured))
+    }
+
+    /// Whether the next weight needs no proof of its own: what was proven before this step, for its weight, holds for
+    /// the next one nearly as well, and with a twentieth of the traffic to compare with, proof would take hours.
+    fn adds_little(&self) -> bool {
+        self.progress.weight.is_nearly(self.plan.weight_at(self.progress.position + 1))
     }
 
     fn inconclusive(&self) -> Ruling {

@@ -183,6 +183,14 @@ impl ServiceDefinition {
         problems::read(text)
     }
 
+    /// Checks the part of a definition that says how to release, by itself.
+    ///
+    /// # Errors
+    /// [`InvalidDefinition`] with every problem found.
+    pub fn check_policy(strategy: &Strategy, health: &HealthPolicy) -> Result<(), InvalidDefinition> {
+        problems::policy(strategy, health)
+    }
+
     /// The JSON Schema of a definition, for editors.
     #[cfg(feature = "schema")]
     #[must_use]

@@ -7,7 +7,7 @@
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{ServiceDefinition, rules};
+use super::{HealthPolicy, ServiceDefinition, Strategy, rules};
 
 /// One thing that is wrong with a definition.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -85,6 +85,18 @@ pub(super) fn read(text: &str) -> Result<ServiceDefinition, InvalidDefinition> {
         Some(definition) if problems.is_empty() => Ok(definition),
         _ => Err(InvalidDefinition { problems }),
     }
+}
+
+/// The rules for strategy and health, in a definition that is otherwise the example.
+pub(super) fn policy(strategy: &Strategy, health: &HealthPolicy) -> Result<(), InvalidDefinition> {
+    let mut definition = read(WELL_FORMED)?;
+    definition.strategy = strategy.clone();
+    definition.health = health.clone();
+    let written = serde_json::to_value(&definition).unwrap_or_default();
+    // Alarms live where the routes do, and there are none here.
+    let at_home = |problem: &Problem| !(problem.path.starts_with("health.alarms[") && problem.path.ends_with("].arn"));
+    let problems: Vec<Problem> = rules::broken(&definition, &written).into_iter().filter(at_home).collect();
+    if problems.is_empty() { Ok(()) } else { Err(InvalidDefinition { problems }) }
 }
 
 /// Where reading stopped, and why.

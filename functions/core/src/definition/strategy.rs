@@ -20,12 +20,12 @@ pub struct Strategy {
     /// Settings of `linear`.
     #[serde(default)]
     pub linear: Linear,
-    /// Seconds that a step lasts at least, 0 to 86 400; the bake of `blue_green` and `all_at_once`. Default 300.
+    /// Seconds that a step lasts at least, 0 to 86 400; the bake of `blue_green` and `all_at_once`. Default 180.
     #[serde(default = "default_minimum_time")]
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 86_400)))]
     pub minimum_time_seconds: u32,
     /// Seconds after which a step without proof is decided by `health.on_inconclusive`, at least
-    /// `minimum_time_seconds` and at most 604 800. Default 900.
+    /// `minimum_time_seconds` and at most 604 800. Default 600.
     #[serde(default = "default_max_step")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 604_800)))]
     pub max_step_seconds: u32,
@@ -48,11 +48,11 @@ pub enum LastStep {
 }
 
 fn default_minimum_time() -> u32 {
-    300
+    180
 }
 
 fn default_max_step() -> u32 {
-    900
+    600
 }
 
 /// Which strategy.
@@ -281,7 +281,7 @@ mod tests {
         )
         .unwrap();
         let steps = strategy.steps();
-        assert_eq!((steps[0].minimum_time_seconds, steps[0].max_step_seconds), (300, 70));
+        assert_eq!((steps[0].minimum_time_seconds, steps[0].max_step_seconds), (180, 70));
         assert_eq!((steps[1].minimum_time_seconds, steps[1].max_step_seconds), (7, 70));
     }
 }

@@ -36,13 +36,19 @@ impl Forecast {
             return None;
         }
         let first = steps.iter().position(|step| step.weight > Percent::HALF)?;
-        let half = Step { weight: Percent::HALF, ..steps[first] };
-        steps.truncate(first);
-        if steps.last().is_none_or(|step| step.weight < Percent::HALF) {
-            steps.push(half);
-        }
+        let left_out = steps.split_off(first);
+        let mut time: u32 = left_out.iter().map(|step| step.max_step_seconds).fold(0, u32::saturating_add);
+        // Their time is worth most at an even split.
+        let half = match steps.pop_if(|step| step.weight == Percent::HALF) {
+            Some(half) => {
+                time = time.saturating_add(half.max_step_seconds);
+                half
+            }
+            None => Step { weight: Percent::HALF, ..left_out[0] },
+        };
+        steps.push(Step { max_step_seconds: time, ..half });
         Some(format!(
-            "last step: 50 % in place of {}, where the stable version is expected to answer {} requests in {} s, with {:.1} errors: too few to compare with; strategy.last_step as_written keeps it",
+            "last step: 50 % in place of {}, where the stable version is expected to answer {} requests in {} s, with {:.1} errors: too few to compare with; 50 % gets its time, and strategy.last_step as_written keeps it",
             last.weight,
             figures::count(requests),
             last.max_step_seconds,
@@ -65,8 +71,8 @@ impl Forecast {
         let short = steps.iter().enumerate().filter_map(|(index, step)| {
             let next = steps.get(index + 1).map_or(Percent::ALL, |step| step.weight);
             let weight = step.weight.fraction();
-            if weight >= 1.0 {
-                return None;
+            if step.weight.is_nearly(next) {
+                return None; // it needs none
             }
             let needed = ADVANCE.requests_needed(self.error_rate, weight, next.fraction(), phi);
             let expected = self.requests_per_second * weight * f64::from(step.max_step_seconds);

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use spillway_core::arn::AlarmArn;
 use spillway_core::definition::ServiceDefinition;
 
 const EXAMPLE: &str = include_str!("../../definition/example.json");
@@ -109,6 +110,20 @@ fn rules_between_fields_are_checked() {
         (vec![("/strategy/linear/increment", json!(1))], "strategy.linear.increment"),
         (vec![("/strategy/max_step_seconds", json!(10))], "strategy.max_step_seconds"),
         (vec![("/health/max_error_rate", json!(0))], "health.max_error_rate"),
+        (vec![("/health/latency/quantiles", json!(["p50", "p50"]))], "health.latency.quantiles[1]"),
+        (vec![("/health/latency/margin_percent", json!(1001))], "health.latency.margin_percent"),
+        (vec![("/health/latency/objectives", json!({"p90": 0}))], "health.latency.objectives.p90"),
+        (vec![("/health/latency/quantiles", json!(["p50"]))], "health.latency.objectives.p99"),
+        (vec![("/health/metrics/0/tolerance", json!(0.5))], "health.metrics[0].tolerance"),
+        (vec![("/health/metrics/0/count/dimensions", json!({"Slot": "blue"}))], "health.metrics[0].count.dimensions"),
+        (vec![("/health/metrics/0/denominator/namespace", json!(" "))], "health.metrics[0].denominator.namespace"),
+        (vec![("/health/metrics", json!(vec![example()["health"]["metrics"][0].clone(); 2]))], "health.metrics[1]"),
+        (vec![("/health/alarms", json!(vec![example()["health"]["alarms"][0].clone(); 21]))], "health.alarms"),
+        (
+            vec![("/health/alarms/0/arn", json!("arn:aws:cloudwatch:us-east-1:123456789012:alarm:x"))],
+            "health.alarms[0].arn",
+        ),
+        (vec![("/health/dry_run", json!(["errors", "errors"]))], "health.dry_run[1]"),
         (
             vec![("/health/check_seconds", json!(1)), ("/strategy/max_step_seconds", json!(604_800))],
             "strategy.max_step_seconds",
@@ -117,6 +132,19 @@ fn rules_between_fields_are_checked() {
         let found = paths(&changed(&change));
         assert!(found.iter().any(|p| p == path), "{change:?}: {found:?}");
     }
+}
+
+/// A policy by itself follows the same rules; where its alarms live is not known then.
+#[test]
+fn a_policy_by_itself_follows_the_same_rules() {
+    let definition = ServiceDefinition::from_json(EXAMPLE).unwrap();
+    let (strategy, mut health) = (definition.strategy, definition.health);
+    health.alarms[0].arn = AlarmArn::parse("arn:aws:cloudwatch:us-east-1:123456789012:alarm:x").unwrap();
+    assert!(ServiceDefinition::check_policy(&strategy, &health).is_ok());
+    health.metrics[0].tolerance = 0.0;
+    let invalid = ServiceDefinition::check_policy(&strategy, &health).unwrap_err();
+    assert_eq!(invalid.problems.len(), 1);
+    assert_eq!(invalid.problems[0].path, "health.metrics[0].tolerance");
 }
 
 /// What is out of range is reported, and not computed with.

@@ -107,6 +107,6 @@ fn the_longest_release_fits_into_its_history() {
     // 16 events a check; longer than planned is rolled back, so this bounds it.
     let checks = plan.longest_exposure_seconds() / u64::from(plan.health.check_seconds);
     assert!(events >= 16 * checks);
-    assert_eq!(plan.horizon().planned, 5 * (15 + 20));
+    assert_eq!(plan.horizon().planned, 5 * (10 + 20));
     assert!(plan.horizon().late >= 400 * 4);
 }
