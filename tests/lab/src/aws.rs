@@ -180,6 +180,7 @@ fn service_of(target: &str) -> &'static str {
         "AmazonEC2ContainerServiceV20141113" => "ecs",
         "AmazonSQS" => "sqs",
         "AWSEvents" => "events",
+        "GraniteServiceVersion20100801" => "monitoring",
         _ => "execute-api",
     }
 }

@@ -404,7 +404,13 @@ impl Cause {
 }
 
 fn line(gate: usize, plan: &Plan, seen: &Seen<'_>) -> String {
-    seen.gates.get(gate).map(|gate| gate.line(plan, seen.comparison, seen.reference)).unwrap_or_default()
+    let Some(gate) = seen.gates.get(gate) else { return String::new() };
+    let line = gate.line(plan, seen.comparison, seen.reference);
+    // All together says little by itself: the part that says most has the numbers.
+    match seen.comparison.most_telling() {
+        Some(most) if gate.kind == Kind::Together => format!("{line}; {}", line_of(Kind::Stream(most), plan, seen)),
+        _ => line,
+    }
 }
 
 fn line_of(kind: Kind, plan: &Plan, seen: &Seen<'_>) -> String {

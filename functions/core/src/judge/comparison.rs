@@ -166,6 +166,14 @@ impl Comparison {
         self.peak
     }
 
+    /// The position of the stream that most of E comes from; nothing where none has a say.
+    #[must_use]
+    pub fn most_telling(&self) -> Option<usize> {
+        let parts = self.streams.iter().enumerate().filter(|(_, stream)| stream.weight > 0.0);
+        let part = |stream: &Stream| stream.weight.ln() + stream.process.log_e();
+        parts.max_by(|(_, a), (_, b)| part(a).total_cmp(&part(b))).map(|(index, _)| index)
+    }
+
     /// ln E': evidence, since the last weight change, that the candidate is well enough for the next weight.
     #[must_use]
     pub fn log_e_healthy(&self) -> f64 {

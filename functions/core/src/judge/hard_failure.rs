@@ -6,7 +6,7 @@ use super::{Counts, Pair};
 
 /// How many of the latest periods are looked at.
 pub const PERIODS: usize = 3;
-/// Least candidate requests.
+/// Least requests that tell something.
 const LEAST_REQUESTS: f64 = 20.0;
 /// Failing share of the candidate's requests.
 const FAILING: f64 = 0.3;
@@ -36,8 +36,11 @@ pub fn hard_failure(periods: &[Pair], baseline: Baseline, phi: f64) -> bool {
     if requests < LEAST_REQUESTS || errors < FAILING * requests {
         return false;
     }
+    let stable: Counts = last.iter().map(|p| p.stable).sum();
     match baseline {
-        Baseline::Concurrent => surely_below(last.iter().map(|p| p.stable).sum(), phi),
+        Baseline::Concurrent => surely_below(stable, phi),
+        // What is left of concurrent traffic tells of an outage that is shared, which the time before does not.
+        Baseline::Before(_) if stable.requests / phi >= LEAST_REQUESTS && !surely_below(stable, phi) => false,
         Baseline::Before(counts) => surely_below(counts, phi),
         Baseline::Absent => true,
     }
@@ -78,6 +81,11 @@ mod tests {
         assert!(hard_failure(&pair(down, fine), Baseline::Concurrent, 1.0));
         assert!(!hard_failure(&pair(down, down), Baseline::Concurrent, 1.0));
         assert!(hard_failure(&pair(down, Counts::default()), Baseline::Before(fine), 1.0));
+        assert!(
+            !hard_failure(&pair(down, down), Baseline::Before(fine), 1.0),
+            "the last of the stable traffic fails too"
+        );
+        assert!(hard_failure(&pair(down, fine), Baseline::Before(fine), 1.0));
         assert!(!hard_failure(&pair(down, Counts::default()), Baseline::Before(down), 1.0));
         assert!(hard_failure(&pair(down, Counts::default()), Baseline::Absent, 1.0));
         assert!(!hard_failure(&pair(fine, fine), Baseline::Absent, 1.0));

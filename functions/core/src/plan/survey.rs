@@ -14,8 +14,6 @@ use crate::targets::TargetCounts;
 const HISTORY_PERIODS: u32 = 360;
 /// Fewest periods, where they are longer than that.
 const LEAST_PERIODS: u32 = 24;
-/// The history is looked at in so many parts for typical quantiles.
-const PARTS: u32 = 6;
 /// Seconds that traffic is forecast from.
 const FORECAST_SECONDS: u32 = 3600;
 
@@ -76,13 +74,20 @@ pub fn history_window(now: Timestamp, health: &HealthPolicy) -> Window {
     Window::before(lag, periods_back(health), health.period_seconds.max(1))
 }
 
-/// The same time in a few long periods, for quantiles.
+/// The same time in longer periods, for quantiles: hours, where metric periods are minutes.
 #[must_use]
 pub fn quantile_window(now: Timestamp, health: &HealthPolicy) -> Window {
     let lag = crate::metrics::earlier(now, health.metric_lag_seconds);
-    // A period of CloudWatch's is a multiple of a minute.
-    let seconds = (periods_back(health) * health.period_seconds.max(1) / PARTS).next_multiple_of(60);
-    Window { end: lag, ..Window::before(lag, PARTS, seconds) }
+    // The periods that CloudWatch has: 1, 5, 10 and 30 s, and multiples of a minute.
+    let part = match health.period_seconds {
+        0 | 1 => 10,
+        5 => 30,
+        10 => 60,
+        30 => 300,
+        longer => longer.max(3600).next_multiple_of(60),
+    };
+    let parts = (periods_back(health) * health.period_seconds.max(1)).div_ceil(part);
+    Window { end: lag, ..Window::before(lag, parts, part) }
 }
 
 fn periods_back(health: &HealthPolicy) -> u32 {
@@ -179,6 +184,27 @@ impl History {
         Forecast {
             requests_per_second: if seconds > 0.0 { counts.requests / seconds } else { 0.0 },
             error_rate: counts.error_rate().unwrap_or(0.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Six hours of minutes, in periods that CloudWatch has.
+    #[test]
+    fn looks_back_over_hours_in_periods_that_exist() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        for (period, back, part) in
+            [(1, 360, 10), (5, 1800, 30), (10, 3600, 60), (30, 10_800, 300), (60, 21_600, 3600), (3600, 86_400, 3600)]
+        {
+            let health = HealthPolicy { period_seconds: period, metric_lag_seconds: 0, ..HealthPolicy::default() };
+            let window = history_window(now, &health);
+            assert_eq!(window.end.duration_since(window.start).as_secs(), back, "{period}");
+            let quantiles = quantile_window(now, &health);
+            assert_eq!((quantiles.period_seconds, quantiles.end), (part, now), "{period}");
+            assert!(quantiles.end.duration_since(quantiles.start).as_secs() >= back, "{period}");
         }
     }
 }

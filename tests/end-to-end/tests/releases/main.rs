@@ -14,3 +14,6 @@ mod rolled_back;
 
 /// Operators' wishes.
 mod commands;
+
+/// What the judge sees: latency, alarms, the service's own metrics, and metrics that are late, revised or gone.
+mod judged;

@@ -82,15 +82,21 @@ async fn never_because_of_lost_answers_or_throttling() {
     lab.stop().await;
 }
 
-/// CloudWatch is down for the whole release: held, then undone, never promoted blindly.
+/// CloudWatch goes down while a release runs, and stays so: held, then undone, never promoted blindly. The next one
+/// does not start.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_nothing_can_be_measured() {
     let lab = lab().await;
     let scene = Scene::new(&lab, |definition| definition["health"]["hold_seconds"] = json!(5)).await;
+    let release = scene.start(&sound(&scene.shop, "v2")).await;
+    entered(&release, "PrepareCandidate").await;
     lab.alb().faults().drop_metrics(true);
-    let outcome = scene.release(&sound(&scene.shop, "v2")).await;
+    let outcome = ended(&release).await;
     assert_failed(&outcome, "RolledBack");
     assert_cause(&outcome, &["metrics: GetMetricData"]);
+    let next = scene.release(&sound(&scene.shop, "v3")).await;
+    assert_failed(&next, "Refused");
+    assert_cause(&next, &["Unavailable", "GetMetricData"]);
     assert_eq!(scene.unharmed().await.failed, 0);
     lab.stop().await;
 }

@@ -54,6 +54,9 @@ impl Alb {
             cloudwatch::serve(Arc::clone(&shared), upstream, request)
         });
         health::start(&alb.shared);
+        if let Some(upstream) = upstream {
+            cloudwatch::watch_alarms(&alb.shared, upstream);
+        }
         Ok(alb)
     }
 

@@ -1,7 +1,10 @@
 //! The switches that make the stand-in misbehave as the real service sometimes does.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::metrics::Metric;
 
 /// Which API actions a throttle covers. The actions of one throttle share one bucket, as AWS's
 /// `Describe*` actions do.
@@ -60,6 +63,17 @@ pub(crate) enum Fate {
     Fail { code: String, message: String },
 }
 
+/// When the data of a metric can be seen, and how much of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Arrival {
+    /// A period can be seen this long after its end,
+    pub(crate) delay: Duration,
+    /// and until this long after its end
+    pub(crate) settled: Duration,
+    /// only this share of its values, 0 to 1.
+    pub(crate) share: f64,
+}
+
 /// Thread-safe switches, all off at the start; they can be changed at any time.
 #[derive(Debug, Default)]
 pub struct Faults {
@@ -73,8 +87,12 @@ struct Switches {
     failures: Vec<Failure>,
     lost: Vec<(String, usize)>,
     metric_delay: Duration,
+    metric_delays: BTreeMap<Metric, Duration>,
+    first_share: f64,
+    settled: Duration,
     drop_metrics: bool,
     page_size: Option<usize>,
+    partial: usize,
 }
 
 #[derive(Debug)]
@@ -137,6 +155,33 @@ impl Faults {
         self.lock().metric_delay = delay;
     }
 
+    /// The same for one metric, by its name in CloudWatch; what counts is the longer of the two. So errors
+    /// can become visible later than the requests they belong to.
+    ///
+    /// # Panics
+    ///
+    /// If the load balancer has no metric of this name.
+    pub fn metric_delay_of(&self, metric: &str, delay: Duration) {
+        let Some(metric) = Metric::from_name(metric) else { panic!("there is no metric {metric}") };
+        self.lock().metric_delays.insert(metric, delay);
+    }
+
+    /// Data are revised: until `settled` after its end a period shows only this share of its values, 0 to 1,
+    /// the first ones, rounded down to whole values; afterwards it shows all of them. Where that is no
+    /// value the period is missing, as CloudWatch publishes nothing for it. Delays come on top: a period
+    /// whose delay is not over shows nothing. `Duration::ZERO` ends it.
+    pub fn revise_metrics(&self, share: f64, settled: Duration) {
+        let mut switches = self.lock();
+        switches.first_share = share;
+        switches.settled = settled;
+    }
+
+    /// The next `n` calls of `GetMetricData` answer with `PartialData` for every query and no `NextToken`, and
+    /// leave out the later half of each query's data points, in the order asked for.
+    pub fn partial_data(&self, n: usize) {
+        self.lock().partial = n;
+    }
+
     /// While on, `GetMetricData` answers 500 `InternalServiceFault`.
     pub fn drop_metrics(&self, on: bool) {
         self.lock().drop_metrics = on;
@@ -172,8 +217,18 @@ impl Faults {
         self.lock().propagation_delay
     }
 
-    pub(crate) fn current_metric_delay(&self) -> Duration {
-        self.lock().metric_delay
+    pub(crate) fn arrival(&self, metric: Metric) -> Arrival {
+        let switches = self.lock();
+        let own = switches.metric_delays.get(&metric).copied().unwrap_or_default();
+        Arrival { delay: own.max(switches.metric_delay), settled: switches.settled, share: switches.first_share }
+    }
+
+    /// Whether this call is one of those that get partial data.
+    pub(crate) fn take_partial(&self) -> bool {
+        let mut switches = self.lock();
+        let partial = switches.partial > 0;
+        switches.partial = switches.partial.saturating_sub(1);
+        partial
     }
 
     pub(crate) fn metrics_dropped(&self) -> bool {
@@ -242,5 +297,26 @@ mod tests {
         assert!(matches!(&fates[0], Fate::Fail { code, .. } if code == "RuleNotFound"));
         assert_eq!(fates[1], Fate::Serve { lose_response: true });
         assert_eq!(fates[2], SERVED);
+        faults.partial_data(1);
+        assert_eq!([faults.take_partial(), faults.take_partial()], [true, false]);
+    }
+
+    #[test]
+    fn the_longer_delay_counts() {
+        let faults = Faults::default();
+        let errors = "HTTPCode_Target_5XX_Count";
+        let delays = || [Metric::Target5xx, Metric::RequestCount].map(|metric| faults.arrival(metric).delay.as_secs());
+        faults.metric_delay_of(errors, Duration::from_secs(5));
+        assert_eq!(delays(), [5, 0]);
+        faults.metric_delay(Duration::from_secs(2));
+        assert_eq!(delays(), [5, 2]);
+        faults.metric_delay_of(errors, Duration::ZERO);
+        assert_eq!(delays(), [2, 2]);
+    }
+
+    #[test]
+    #[should_panic(expected = "there is no metric HTTPCode_Target_5xx_Count")]
+    fn a_delay_of_a_metric_that_does_not_exist_is_refused() {
+        Faults::default().metric_delay_of("HTTPCode_Target_5xx_Count", Duration::ZERO);
     }
 }

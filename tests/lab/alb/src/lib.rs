@@ -40,6 +40,7 @@ mod state;
 mod target_group;
 mod tasks;
 mod traffic;
+mod visible;
 
 pub use alb::{Alb, StartError, free_port};
 pub use counts::{ApiCall, Counts, ElbCounts};

@@ -1,6 +1,6 @@
 //! The metrics of `AWS/ApplicationELB`, in buckets of one second.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 const RETENTION: i64 = 3 * 3600;
 
 /// A metric of the user guide's "CloudWatch metrics for your Application Load Balancer".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Metric {
     RequestCount,
     RequestCountPerTarget,
@@ -95,7 +95,7 @@ impl Metric {
 }
 
 /// The dimensions of a series: values as CloudWatch has them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Dimensions {
     pub(crate) load_balancer: Option<String>,
     pub(crate) target_group: Option<String>,
@@ -109,7 +109,7 @@ pub(crate) struct Bucket {
     pub(crate) count: u64,
     pub(crate) min: f64,
     pub(crate) max: f64,
-    /// Every value, for metrics whose distribution matters; otherwise empty.
+    /// Every value, oldest first, for metrics whose distribution matters; otherwise empty.
     pub(crate) samples: Vec<f64>,
 }
 
@@ -135,14 +135,38 @@ impl Bucket {
         self.max = self.max.max(other.max);
         self.samples.extend_from_slice(&other.samples);
     }
+
+    /// What was there when only this share of the values, 0 to 1, had arrived: the first ones, in whole
+    /// numbers. Nothing if that is none.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "between 0 and the count, which stays far below 2^52"
+    )]
+    pub(crate) fn first(&self, share: f64) -> Option<Self> {
+        // 0.29 of 100 is 28.999999999999996 in binary; a millionth more than asked for is meant.
+        let count = ((self.count as f64 * share + 1e-6).floor().max(0.0) as u64).min(self.count);
+        if count == 0 {
+            return None;
+        }
+        if self.samples.is_empty() {
+            let sum = self.sum * count as f64 / self.count as f64;
+            return Some(Self { sum, count, ..self.clone() });
+        }
+        let mut first = Self::new();
+        self.samples.iter().take(count as usize).for_each(|value| first.add(*value, true));
+        Some(first)
+    }
 }
 
-type Series = BTreeMap<i64, Bucket>;
+/// Buckets by the second since the epoch in which they begin.
+pub(crate) type Series = BTreeMap<i64, Bucket>;
 
 /// All series since the start, or since three hours ago.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    series: Mutex<HashMap<(Metric, Dimensions), Series>>,
+    series: Mutex<BTreeMap<(Metric, Dimensions), Series>>,
 }
 
 impl Metrics {
@@ -156,17 +180,20 @@ impl Metrics {
             .add(value, metric.keeps_samples());
     }
 
-    /// The periods from `start` (a multiple of `period`, seconds since the epoch) to before `end` that have data.
+    /// The periods that have data, counted from `start`, which is in seconds since the epoch, to before `end`.
     pub(crate) fn read(&self, metric: Metric, wanted: &Dimensions, start: i64, end: i64, period: i64) -> Series {
-        let mut periods = Series::new();
-        for ((_, _), series) in self
-            .lock()
+        let series = self.lock();
+        let wanted = series
             .iter()
-            .filter(|((known, dimensions), _)| *known == metric && covers(metric.level(), wanted, dimensions))
-        {
-            for (second, bucket) in series.range(start..end) {
-                periods.entry(second - second.rem_euclid(period)).or_insert_with(Bucket::new).merge(bucket);
-            }
+            .filter(|((known, dimensions), _)| *known == metric && covers(metric.level(), wanted, dimensions));
+        let mut seconds: Vec<(i64, &Bucket)> =
+            wanted.flat_map(|(_, series)| series.range(start..end).map(|(second, bucket)| (*second, bucket))).collect();
+        // Values in the order of their seconds: what comes first is what is seen first.
+        seconds.sort_by_key(|(second, _)| *second);
+        let mut periods = Series::new();
+        for (second, bucket) in seconds {
+            let period = start + (second - start).div_euclid(period) * period;
+            periods.entry(period).or_insert_with(Bucket::new).merge(bucket);
         }
         periods
     }
@@ -181,7 +208,7 @@ impl Metrics {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Metric, Dimensions), Series>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Metric, Dimensions), Series>> {
         self.series.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -238,6 +265,55 @@ mod tests {
         assert_eq!(sums(&dimensions(Some("g"), None), 60), [(60, 2.0), (120, 1.0)]);
         assert_eq!(sums(&dimensions(Some("g"), Some("a")), 1), [(60, 1.0), (120, 1.0)]);
         assert_eq!(sums(&Dimensions::default(), 60), []);
+    }
+
+    #[test]
+    fn periods_are_counted_from_the_start_that_is_asked_for() {
+        let metrics = Metrics::default();
+        for second in [60, 64, 65, 69] {
+            let at = Timestamp::from_second(second).unwrap();
+            metrics.record(at, Metric::RequestCount, dimensions(Some("g"), Some("a")), 1.0);
+        }
+        let periods = metrics.read(Metric::RequestCount, &dimensions(None, None), 59, 69, 5);
+        let sums: Vec<(i64, f64)> = periods.into_iter().map(|(at, bucket)| (at, bucket.sum)).collect();
+        assert_eq!(sums, [(59, 1.0), (64, 2.0)]);
+    }
+
+    #[test]
+    fn the_first_share_of_counts_and_of_samples_is_in_whole_values() {
+        let counts =
+            |count: u32| Bucket { sum: count.into(), count: count.into(), min: 1.0, max: 1.0, samples: Vec::new() };
+        for (share, count, expected) in [
+            (0.5, 7, Some(3)),
+            (0.5, 1, None),
+            (0.29, 100, Some(29)),
+            (1.0, 3, Some(3)),
+            (2.0, 3, Some(3)),
+            (0.0, 9, None),
+        ] {
+            assert_eq!(counts(count).first(share), expected.map(counts), "{share} of {count}");
+        }
+        // What is an average per target stays one.
+        let per_target = Bucket { sum: 2.0, count: 4, min: 0.5, max: 0.5, samples: Vec::new() };
+        assert_eq!(per_target.first(0.5), Some(Bucket { sum: 1.0, count: 2, ..per_target }));
+        let mut samples = Bucket::new();
+        for value in [3.0, 1.0, 2.0, 9.0] {
+            samples.add(value, true);
+        }
+        let first = samples.first(0.5).unwrap();
+        assert_eq!((first.sum, first.count, first.min, first.max, first.samples), (4.0, 2, 1.0, 3.0, vec![3.0, 1.0]));
+        assert_eq!(samples.first(0.2), None);
+    }
+
+    #[test]
+    fn samples_of_several_zones_are_in_the_order_of_their_seconds() {
+        let metrics = Metrics::default();
+        for (second, zone, value) in [(61, "a", 2.0), (60, "b", 1.0), (62, "b", 3.0)] {
+            let at = Timestamp::from_second(second).unwrap();
+            metrics.record(at, Metric::TargetResponseTime, dimensions(Some("g"), Some(zone)), value);
+        }
+        let periods = metrics.read(Metric::TargetResponseTime, &dimensions(Some("g"), None), 60, 120, 60);
+        assert_eq!(periods[&60].samples, [1.0, 2.0, 3.0]);
     }
 
     #[test]

@@ -11,7 +11,8 @@ pub struct Settings {
     /// The region in every ARN; Availability Zones are this plus a letter.
     pub region: String,
     /// Where every CloudWatch call goes that is not `GetMetricData` on `AWS/ApplicationELB`, for
-    /// example `http://127.0.0.1:4566`. Without it those calls are errors.
+    /// example `http://127.0.0.1:4566`. Without it those calls are errors. Alarms are kept there; those on
+    /// `AWS/ApplicationELB` are set to the state that the metrics here call for.
     pub cloudwatch_upstream: Option<String>,
     /// The data plane's time between two health checks of a target, in place of every target group's
     /// `HealthCheckIntervalSeconds`.

@@ -29,6 +29,8 @@ const TICK: Duration = Duration::from_millis(100);
 pub struct Workload {
     /// Its name, unique in the lab: the name of the ECS service, of the Auto Scaling group or of the slot.
     pub name: String,
+    /// The service that it is a slot of: all its slots share one dependency.
+    pub service: String,
     /// Where its desired state is.
     pub source: Source,
 }
@@ -211,7 +213,7 @@ impl Worker {
             }
             let tasks = all.entry(workload.name.clone()).or_default();
             tasks.plan(wanted, Instant::now(), *deregistration_delay, |launch, id| {
-                tasks::Task::start(application, run_dir, &workload.name, launch, id)
+                tasks::Task::start(application, run_dir, workload, launch, id)
             })
         };
         for call in calls {

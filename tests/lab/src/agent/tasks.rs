@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::log_of;
+use super::{Workload, log_of};
 use crate::application::Dials;
+use crate::dependency::Dependency;
 use crate::process::{Output, Process};
 
 /// A process that has run this long counts as sound: the next crash is a first one.
@@ -119,13 +120,16 @@ impl Task {
     pub(crate) fn start(
         application: &Path,
         run_dir: &Path,
-        workload: &str,
+        workload: &Workload,
         launch: &Launch,
         id: String,
     ) -> io::Result<Self> {
         let mut command = Command::new(application);
-        command.args(launch.dials.clone().unwrap_or_default().to_args());
-        let mut process = Process::start(command, run_dir, &log_of(run_dir, workload), Output::Pipe)?;
+        command
+            .args(launch.dials.clone().unwrap_or_default().to_args())
+            .arg("--dependency")
+            .arg(Dependency::of_service(run_dir, &workload.service).file());
+        let mut process = Process::start(command, run_dir, &log_of(run_dir, &workload.name), Output::Pipe)?;
         let port = Arc::new(OnceLock::new());
         if let Some(stdout) = process.stdout() {
             let stdout = tokio::process::ChildStdout::from_std(stdout)?;

@@ -124,7 +124,7 @@ impl<'a> ServiceBuilder<'a> {
                 Compute::AutoScaling => Source::AutoScaling,
                 Compute::External => Source::External { target_groups: service.target_groups(slot).to_vec() },
             };
-            self.lab.agent().look_after(Workload { name: service.workload(slot), source });
+            self.lab.agent().look_after(Workload { name: service.workload(slot), service: self.name.clone(), source });
         }
         service.put_definition(&service.definition()).await?;
         service.wait_healthy(Slot::Blue, self.desired, Duration::from_secs(20)).await?;

@@ -1,6 +1,7 @@
 //! A service in the lab: load balancers, routes, target groups, compute in two slots, and its definition.
 
 mod builder;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +15,7 @@ use crate::agent::{ELBV2, TaskView, describe_ecs};
 use crate::application::Dials;
 use crate::auto_scaling::image;
 use crate::aws::{AwsError, plain};
+use crate::dependency::Dependency;
 use crate::eventually::eventually;
 use crate::execution::Execution;
 use crate::lab::{Lab, LabError};
@@ -23,6 +25,7 @@ use crate::run_dir::tail;
 use crate::state_machines::{LEASE_TABLE, PARAMETER_PREFIX};
 
 pub use builder::ServiceBuilder;
+pub use weights::RouteWeights;
 
 /// The ECS cluster of all services.
 pub const CLUSTER: &str = "lab";
@@ -66,17 +69,6 @@ fn borrowed(parameters: &[(String, String)]) -> Vec<(&str, &str)> {
 
 async fn ecs(lab: &Lab, action: &str, body: &Value) -> Result<Value, AwsError> {
     lab.aws().call_json(&format!("AmazonEC2ContainerServiceV20141113.{action}"), body).await
-}
-
-/// The weights of a route; `None` for a slot that is not in it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct RouteWeights {
-    /// The rule's or listener's ARN.
-    pub route: String,
-    /// Blue's.
-    pub blue: Option<u32>,
-    /// Green's.
-    pub green: Option<u32>,
 }
 
 /// A running service.
@@ -133,6 +125,23 @@ impl Service<'_> {
     #[must_use]
     pub fn target_groups(&self, slot: Slot) -> &[String] {
         self.target_groups.get(&slot).map_or(&[], Vec::as_slice)
+    }
+
+    /// The dimensions of a slot's metrics, as CloudWatch's API takes them: a list for each load balancer.
+    #[must_use]
+    pub fn target_group_dimensions(&self, slot: Slot) -> Vec<Value> {
+        let lists = self.load_balancers.iter().zip(self.target_groups(slot));
+        lists
+            .map(|(load_balancer, group)| {
+                json!([load_balancer_dimension(load_balancer), target_group_dimension(group)])
+            })
+            .collect()
+    }
+
+    /// The dimensions of the load balancers' own metrics: a list for each.
+    #[must_use]
+    pub fn load_balancer_dimensions(&self) -> Vec<Value> {
+        self.load_balancers.iter().map(|arn| json!([load_balancer_dimension(arn)])).collect()
     }
 
     /// Name of a slot's ECS service, Auto Scaling group or external workload.
@@ -273,6 +282,23 @@ impl Service<'_> {
         Ok(Some(task.pid))
     }
 
+    /// Makes the dependency that all of the service's processes share fail for this share of requests, 0 to 1, in
+    /// both slots from the next request on; health checks are not touched.
+    ///
+    /// # Errors
+    /// For any other share, or if the file that tells the processes cannot be written.
+    pub fn fail_dependency(&self, share: f64) -> io::Result<()> {
+        Dependency::of_service(self.lab.run_dir(), &self.name).fail(share)
+    }
+
+    /// Lets the dependency work again.
+    ///
+    /// # Errors
+    /// If the file that tells the processes cannot be removed.
+    pub fn restore_dependency(&self) -> io::Result<()> {
+        Dependency::of_service(self.lab.run_dir(), &self.name).restore()
+    }
+
     /// Healthy targets of a slot, in the target group that has the fewest.
     ///
     /// # Errors
@@ -331,49 +357,6 @@ impl Service<'_> {
         self.lab.start_execution("release", name, &input).await
     }
 
-    /// The weights of every route, as the load balancer's API tells them.
-    #[must_use]
-    pub fn weights(&self) -> Vec<RouteWeights> {
-        let weights = |route: &String| {
-            let groups = self.lab.alb().weights(route).unwrap_or_default();
-            let weight = |slot| {
-                let mine = self.target_groups(slot);
-                groups.iter().find(|(arn, _)| mine.contains(arn)).map(|(_, weight)| *weight)
-            };
-            RouteWeights { route: route.clone(), blue: weight(Slot::Blue), green: weight(Slot::Green) }
-        };
-        self.routes.iter().map(weights).collect()
-    }
-
-    /// Sets the weights of every route, as a stranger would.
-    ///
-    /// # Errors
-    /// The load balancer's.
-    pub async fn set_weights(&self, blue: u32, green: u32) -> Result<(), AwsError> {
-        for (index, route) in self.routes.iter().enumerate() {
-            let is_rule = route.contains(":listener-rule/");
-            let (action, of, list) = if is_rule {
-                ("ModifyRule", "RuleArn", "Actions")
-            } else {
-                ("ModifyListener", "ListenerArn", "DefaultActions")
-            };
-            let pair = index / (self.routes.len() / self.load_balancers.len());
-            let tuple = |number: usize, field: &str| {
-                format!("{list}.member.1.ForwardConfig.TargetGroups.member.{number}.{field}")
-            };
-            let parameters = [
-                (of.to_owned(), route.clone()),
-                (format!("{list}.member.1.Type"), "forward".to_owned()),
-                (tuple(1, "TargetGroupArn"), self.target_groups(Slot::Blue)[pair].clone()),
-                (tuple(1, "Weight"), blue.to_string()),
-                (tuple(2, "TargetGroupArn"), self.target_groups(Slot::Green)[pair].clone()),
-                (tuple(2, "Weight"), green.to_string()),
-            ];
-            self.elbv2(action, &borrowed(&parameters)).await?;
-        }
-        Ok(())
-    }
-
     /// The lease, as plain JSON; `None` if the service never had one.
     ///
     /// # Errors
@@ -416,6 +399,14 @@ impl Service<'_> {
     async fn elbv2(&self, action: &str, parameters: &[(&str, &str)]) -> Result<crate::xml::Xml, AwsError> {
         self.lab.elbv2().call_query("elasticloadbalancing", ELBV2, action, parameters).await
     }
+}
+
+fn load_balancer_dimension(arn: &str) -> Value {
+    json!({"Name": "LoadBalancer", "Value": arn.split_once("loadbalancer/").map(|(_, value)| value)})
+}
+
+fn target_group_dimension(arn: &str) -> Value {
+    json!({"Name": "TargetGroup", "Value": arn.rsplit(':').next()})
 }
 
 /// The name of an image by digest, whether or not it was published.

@@ -1,16 +1,29 @@
 //! Answers `GetMetricData`: which periods can be seen, and in which pages.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::query::{Query, Request};
 use crate::error::ApiError;
 use crate::shared::Shared;
+use crate::visible::View;
 
 /// A page of results.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Page {
     pub(super) results: Vec<Series>,
     pub(super) token: Option<String>,
+}
+
+impl Page {
+    /// Leaves the later half of every query's points out, with no way to get at it.
+    pub(super) fn in_part(mut self) -> Self {
+        self.token = None;
+        for series in &mut self.results {
+            series.points.truncate(series.points.len() / 2);
+            series.complete = false;
+        }
+        self
+    }
 }
 
 /// What a page has of one query.
@@ -76,23 +89,19 @@ pub(super) fn answer(shared: &Shared, request: &Request, now: Timestamp) -> Resu
 }
 
 /// All points of a query, in the order asked for. The start is rounded down to a period, the end is
-/// exclusive, and a period can be seen once it is over and the delay has passed.
+/// exclusive.
 fn points(shared: &Shared, request: &Request, query: &Query, now: Timestamp) -> Vec<(i64, f64)> {
-    let Some((metric, dimensions)) = &query.series else { return Vec::new() };
+    let Some(series) = &query.series else { return Vec::new() };
     let period = query.period;
     let start = request.start.as_millisecond().div_euclid(1000);
     let start = start - start.rem_euclid(period);
     // Periods that begin before the end, as a whole: the end of the last, in whole periods.
     let end = (request.end.as_millisecond() + 999).div_euclid(1000);
     let end = end + (period - end.rem_euclid(period)) % period;
-    let delay = SignedDuration::try_from(shared.faults.current_metric_delay()).unwrap_or(SignedDuration::MAX);
-    let visible = now.saturating_sub(delay).map_or(i64::MIN, |seen| seen.as_millisecond().div_euclid(1000));
-    let mut points: Vec<(i64, f64)> = shared
-        .traffic
-        .metrics
-        .read(*metric, dimensions, start, end, period)
+    let view = View::new(now, shared.faults.arrival(series.0));
+    let mut points: Vec<(i64, f64)> = view
+        .periods(&shared.traffic.metrics, series, (start, end), period)
         .into_iter()
-        .filter(|(at, _)| at + period <= visible)
         .filter_map(|(at, bucket)| Some((at, query.stat.of(&bucket)?)))
         .collect();
     if !request.ascending {

@@ -1,6 +1,10 @@
-//! CloudWatch: answers `GetMetricData` on `AWS/ApplicationELB`, passes every other call on.
+//! CloudWatch: answers `GetMetricData` on `AWS/ApplicationELB`, passes every other call on, and keeps the
+//! alarms on these metrics in the state that the metrics call for.
 
+mod alarm;
+mod alarms;
 mod answer;
+mod evaluation;
 mod query;
 mod stat;
 mod upstream;
@@ -16,6 +20,7 @@ use hyper::{Request, Response};
 use jiff::Timestamp;
 use serde_json::Value;
 
+pub(crate) use alarms::start as watch_alarms;
 pub(crate) use upstream::Upstream;
 
 use crate::counts::ApiCall;
@@ -67,25 +72,30 @@ async fn call(
         _ => Value::Null,
     };
     let (here, elsewhere) = query::split(&request);
-    if here.is_empty() {
+    let partial = action == "GetMetricData" && shared.faults.take_partial();
+    if here.is_empty() && !partial {
         return match upstream {
             Some(upstream) => upstream.pass(shared, parts, body).await,
             None => Err(ApiError::not_modelled(&format!("Without an upstream, {action}"))),
         };
     }
-    if shared.faults.metrics_dropped() {
+    if shared.faults.metrics_dropped() && !here.is_empty() {
         return Err(ApiError::new("InternalServiceFault", "Request processing has failed because of an unknown error"));
     }
-    if elsewhere.iter().any(|query| !query["Expression"].is_null()) {
+    if !here.is_empty() && elsewhere.iter().any(|query| !query["Expression"].is_null()) {
         return Err(ApiError::not_modelled("An Expression beside a metric of AWS/ApplicationELB"));
     }
     let parsed = query::parse(&request, &here)?;
     // What comes from elsewhere is on the first page; it is no part of the paging here.
-    let more = match upstream {
+    let mut more = match upstream {
         _ if elsewhere.is_empty() || parsed.token.is_some() => Vec::new(),
-        Some(upstream) => upstream.metric_data(shared, &request, &elsewhere).await?,
+        Some(upstream) => upstream.metric_data(shared, &request, &elsewhere, parsed.ascending).await?,
         None => return Err(ApiError::not_modelled("Without an upstream, another namespace")),
     };
-    let page = answer::answer(shared, &parsed, Timestamp::now())?;
+    let mut page = answer::answer(shared, &parsed, Timestamp::now())?;
+    if partial {
+        page = page.in_part();
+        more.iter_mut().for_each(upstream::in_part);
+    }
     Ok(wire::encode(protocol, &page, &more))
 }

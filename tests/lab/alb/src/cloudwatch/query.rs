@@ -102,9 +102,7 @@ fn query(id: &str, query: &Value) -> Result<Query, ApiError> {
         .filter(|period| [1, 5, 10, 20, 30].contains(period) || (*period > 0 && period % 60 == 0))
         .ok_or_else(|| ApiError::validation("The parameter Period must be 1, 5, 10, 20, 30 or a multiple of 60"))?;
     let name = given["Metric"]["MetricName"].as_str().unwrap_or_default();
-    let metric =
-        Metric::from_name(name).filter(|metric| given["Unit"].as_str().is_none_or(|unit| unit == metric.unit()));
-    let series = metric.and_then(|metric| Some((metric, dimensions(&given["Metric"]["Dimensions"])?)));
+    let series = series(name, &given["Unit"], &given["Metric"]["Dimensions"]);
     let label = query["Label"].as_str().map_or_else(
         || match series.as_ref().and_then(|(_, dimensions)| dimensions.target_group.as_deref()) {
             Some(group) => format!("{group} {name}"),
@@ -113,6 +111,13 @@ fn query(id: &str, query: &Value) -> Result<Query, ApiError> {
         ToOwned::to_owned,
     );
     Ok(Query { id: id.to_owned(), label, series, stat: stat_parsed, period })
+}
+
+/// A series, unless this namespace has no such metric, unit or dimension.
+pub(super) fn series(metric: &str, unit: &Value, dimensions: &Value) -> Option<(Metric, Dimensions)> {
+    let metric = Metric::from_name(metric)?;
+    let measured = unit.as_str().is_none_or(|unit| unit == metric.unit());
+    Some((metric, self::dimensions(dimensions).filter(|_| measured)?))
 }
 
 /// The dimensions, unless there is one that is not known here.
@@ -131,7 +136,7 @@ fn dimensions(given: &Value) -> Option<Dimensions> {
 }
 
 /// Numbers of the Query protocol are texts.
-fn integer(value: &Value) -> Option<i64> {
+pub(super) fn integer(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 

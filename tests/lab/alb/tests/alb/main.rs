@@ -6,9 +6,13 @@
     reason = "ELBv2 and CloudWatch are names, not code; sums of ones are exact"
 )]
 
+/// Calls of the CloudWatch API, and a CloudWatch to stand behind it.
+mod cloudwatch;
 /// Applications, clients, and a set-up load balancer.
 mod support;
 
+/// Alarms on the load balancer's metrics.
+mod alarms;
 /// The ELBv2 API: round trips, errors, paging.
 mod api;
 /// Where requests go, and what becomes of them.
@@ -17,5 +21,9 @@ mod data_plane;
 mod faults;
 /// States and reasons of targets.
 mod health;
+/// Metrics that come late, in part, or not at all.
+mod late;
 /// `GetMetricData`, in all of its protocols.
 mod metrics;
+/// What another CloudWatch answers.
+mod upstream;

@@ -1,5 +1,10 @@
 //! The lab itself: it starts, does what a stack on AWS would, and leaves nothing behind.
 
+/// Alarms and metrics, on the emulator and on the load balancer.
+mod cloudwatch;
+/// What applications can be made to do.
+mod faults;
+
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,7 +16,7 @@ use spillway_lab::aws::Aws;
 use spillway_lab::service::unpublished_image;
 use spillway_lab::{Compute, Dials, Lab, Misbehaviour, Service, Slot, Status, Traffic, eventually, process, run_dir};
 
-type Result = std::result::Result<(), Box<dyn std::error::Error>>;
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const SOON: Duration = Duration::from_secs(20);
 
