@@ -332,6 +332,6 @@ impl Gate {
             _ => ("<", suspicion, "no evidence against it"),
         };
         let e = figures::short(figures::e_value(self.log_e.unwrap_or(0.0)));
-        format!("e-value {e} {sign} {}: {verdict}", figures::short(limit))
+        format!("e-value {e} {sign} {}: {verdict}", figures::count(limit))
     }
 }

@@ -202,6 +202,33 @@ proptest! {
         }
     }
 
+    /// However often it is asked, and whether it was asked before: what it says of a minute depends on the minutes up to it.
+    #[test]
+    fn asking_more_or_less_often_changes_no_answer(
+        counts in prop::collection::vec((0..3000_u32, 0..30_u32, 0..3000_u32, 0..30_u32), 1..30),
+        asked in any::<prop::sample::Index>(),
+    ) {
+        let start = Timestamp::from_second(1_800_000_000).unwrap();
+        let side = |requests: u32, errors: u32| Recorded {
+            requests: f64::from(requests + errors),
+            errors: f64::from(errors),
+            ..Recorded::default()
+        };
+        let minutes: Vec<Minute> = counts
+            .iter()
+            .enumerate()
+            .map(|(t, &(n_c, e_c, n_b, e_b))| Minute {
+                minute: start + SignedDuration::from_mins(t as i64),
+                weight: Percent::whole(if t < 10 { 5 } else { 50 }),
+                candidate: side(n_c, e_c),
+                stable: side(n_b, e_b),
+            })
+            .collect();
+        let policy = Policy::new(vec![Percent::whole(5), Percent::whole(50)], Horizon::planned(80));
+        let asked = asked.index(minutes.len());
+        prop_assert_eq!(&replay(&minutes[..=asked], &policy)[..], &replay(&minutes, &policy)[..=asked]);
+    }
+
     #[test]
     fn a_side_without_traffic_is_no_evidence(requests in 0..1_000_000_u32, share in 0.0..=1.0_f64) {
         let loaded = Counts { errors: (f64::from(requests) * share).floor(), requests: f64::from(requests) };
