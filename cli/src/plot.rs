@@ -41,6 +41,7 @@ fn draw(title: &str, found: &[Characteristics]) -> Result<String, String> {
             .configure_mesh()
             .x_desc("minutes since the first exposure")
             .y_desc("rolled back, % of releases")
+            .light_line_style(WHITE)
             .label_style(("sans-serif", 14))
             .draw()
             .map_err(|error| error.to_string())?;

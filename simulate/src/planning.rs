@@ -112,5 +112,6 @@ fn history(health: &HealthPolicy, service: &Service, seed: u64) -> History {
     let latency = std::iter::zip(thresholds, by_kind)
         .map(|((quantile, seconds), by_zone)| SlowHistory { quantile, seconds, by_zone })
         .collect();
-    History { period_seconds: health.period_seconds, by_zone, latency, metrics: Vec::new() }
+    let service = by_zone.iter().map(|zones| zones.iter().copied().sum()).collect();
+    History { period_seconds: health.period_seconds, service, by_zone, latency, metrics: Vec::new() }
 }

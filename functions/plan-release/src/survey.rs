@@ -101,6 +101,7 @@ pub async fn history(
     let zones: Vec<Option<&str>> = zones.iter().map(|zone| Some(zone.as_str())).collect();
     let mut ask = |zone: Option<&str>| batch.add(metrics::queries(stable, &Metric::ANSWERS, zone));
     let (whole, by_zone): (Part, Vec<Part>) = (ask(None), zones.iter().copied().map(&mut ask).collect());
+    let other = batch.add(metrics::queries(&roles.side(definition, roles.stable.other()), &Metric::ANSWERS, None));
     let custom: Vec<[Part; 2]> = (health.metrics.iter())
         .map(|metric| [&metric.count, &metric.denominator].map(|of| batch.add(metrics::custom_queries(stable, of))))
         .collect();
@@ -109,10 +110,12 @@ pub async fn history(
     let by_zone: Vec<CountSeries> = by_zone.iter().map(series).collect();
     // Where nobody publishes by zone, the slot as a whole is one.
     let told = by_zone.iter().filter(|zone| !zone.is_empty()).count() >= 2;
+    let both = rows(window, &[series(&whole), series(&other)]);
     let (parts, by_zone) = if told { (zones, by_zone) } else { (vec![None], vec![series(&whole)]) };
 
     Ok(History {
         period_seconds: window.period_seconds,
+        service: both.into_iter().map(|slots| slots.into_iter().sum()).collect(),
         by_zone: rows(window, &by_zone),
         latency: slow_history(source, health, stable, &parts, now).await?,
         metrics: custom

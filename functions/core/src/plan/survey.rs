@@ -48,6 +48,8 @@ pub enum AlarmState {
 pub struct History {
     /// Seconds of a period.
     pub period_seconds: u32,
+    /// Answers of both slots, period by period, oldest first: the stable one may have been the candidate an hour ago.
+    pub service: Vec<Counts>,
     /// Answers by zone, a row for each period, oldest first.
     pub by_zone: Vec<Vec<Counts>>,
     /// Slow answers, threshold by threshold.
@@ -173,17 +175,18 @@ impl Survey {
 }
 
 impl History {
-    /// What traffic to expect, from the last hour.
+    /// What traffic to expect, from the last hour, or since there was any.
     #[must_use]
     pub fn forecast(&self) -> Forecast {
         let period = self.period_seconds.max(1);
         let periods = usize::try_from(FORECAST_SECONDS.div_ceil(period)).unwrap_or(usize::MAX);
-        let rows = &self.by_zone[self.by_zone.len().saturating_sub(periods)..];
-        let counts: Counts = rows.iter().flatten().copied().sum();
-        let seconds = rows.len() as f64 * f64::from(period);
+        let hour = &self.service[self.service.len().saturating_sub(periods)..];
+        let young = hour.iter().position(|counts| counts.requests > 0.0).unwrap_or(hour.len());
+        let seconds = hour[young..].len() as f64 * f64::from(period);
+        let requests: f64 = hour.iter().map(|counts| counts.requests).sum();
         Forecast {
-            requests_per_second: if seconds > 0.0 { counts.requests / seconds } else { 0.0 },
-            error_rate: counts.error_rate().unwrap_or(0.0),
+            requests_per_second: if seconds > 0.0 { requests / seconds } else { 0.0 },
+            error_rate: self.by_zone.iter().flatten().copied().sum::<Counts>().error_rate().unwrap_or(0.0),
         }
     }
 }
@@ -191,6 +194,19 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_young_service_is_forecast_from_what_there_is_of_it() {
+        let minute = |requests| Counts { errors: 0.0, requests };
+        let of = |service: Vec<Counts>| {
+            History { period_seconds: 60, service, ..History::default() }.forecast().requests_per_second
+        };
+        assert_eq!(of(vec![minute(6000.0); 360]), 100.0);
+        assert_eq!(of([vec![minute(0.0); 355], vec![minute(6000.0); 5]].concat()), 100.0);
+        assert_eq!(of([vec![minute(6000.0); 300], vec![minute(0.0); 30], vec![minute(6000.0); 30]].concat()), 100.0);
+        assert_eq!(of(vec![minute(0.0); 360]), 0.0);
+        assert_eq!(of(Vec::new()), 0.0);
+    }
 
     /// Six hours of minutes, in periods that CloudWatch has.
     #[test]
