@@ -47,7 +47,7 @@ pub fn read(text: &str) -> Result<Release, String> {
             event.task_succeeded_event_details.as_ref().or(event.lambda_function_succeeded_event_details.as_ref());
         serde_json::from_str::<Value>(details?.output.as_ref()?).ok()
     });
-    let (mut plan, mut minutes): (Option<Plan>, Vec<Minute>) = (None, Vec::new());
+    let (mut plan, mut minutes, mut before): (Option<Plan>, Vec<Minute>, _) = (None, Vec::new(), None);
     for output in outputs {
         // A function's answer is the payload of its task.
         let payload = output.get("Payload").unwrap_or(&output);
@@ -58,10 +58,11 @@ pub fn read(text: &str) -> Result<Release, String> {
             let evidence: Evidence =
                 serde_json::from_value(evidence.clone()).map_err(|error| format!("a check's evidence: {error}"))?;
             let last = minutes.last().map(|minute: &Minute| minute.minute);
+            before = Some(evidence.before).filter(|before| before.requests > 0.0).or(before);
             // A check that was repeated tells its minutes again.
             minutes.extend(evidence.minutes.into_iter().filter(|minute| last.is_none_or(|last| minute.minute > last)));
         }
     }
     let plan = plan.ok_or("there is no plan in it; allowed: the history of a release that got as far as planning")?;
-    Ok(Release { minutes, policy: Policy::of(&plan) })
+    Ok(Release { minutes, policy: Policy { before, ..Policy::of(&plan) } })
 }

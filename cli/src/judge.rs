@@ -23,7 +23,7 @@ const MOST_FAULTS: usize = 20;
 /// A line a minute, in order of time:
 /// {"minute": "2026-11-22T18:00:00Z", "weight": 5.0, "candidate": {"requests": N, "errors": N,
 /// "slow": {"p50": N, "p90": N, "p99": N}}, "stable": {…}}. Counts of slow requests may be left out, and so may
-/// "metrics": {"name": [count, denominator]}.
+/// "metrics": {"name": [count, denominator]} and "timed" (answers whose time was taken, if not all were).
 /// Minutes with weight 0 at the beginning are the time before the release; dispersions are estimated from their
 /// stable side, that of errors by "zones": [[errors, requests], …] where given.
 ///
@@ -40,7 +40,7 @@ pub struct Arguments {
     /// A service definition, or an object with its `strategy` and `health`; otherwise the defaults.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Dispersion of errors, at least 1; otherwise estimated from the minutes with weight 0.
+    /// Dispersion of errors, at least 1 (10 where clients stick to a slot); otherwise estimated from the minutes with weight 0.
     #[arg(long, value_name = "X", value_parser = at_least_one)]
     phi: Option<f64>,
     /// Dispersion of slow requests, at least 1; otherwise 1 with --phi, and estimated without.
@@ -56,8 +56,8 @@ pub struct Arguments {
 
 fn at_least_one(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(phi) if phi >= 1.0 && phi.is_finite() => Ok(phi),
-        _ => Err("allowed: a number, 1 or more".into()),
+        Ok(phi) if (1.0..=1e6).contains(&phi) => Ok(phi),
+        _ => Err("allowed: a number, 1 to 1 000 000".into()),
     }
 }
 
@@ -73,6 +73,10 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn judge(arguments: &Arguments) -> Result<Vec<Judged>, Fault> {
+    if arguments.file.as_os_str() == "-" && arguments.policy.as_deref().is_some_and(|path| path.as_os_str() == "-") {
+        let problem = "standard input can be read once only; allowed: a file for one of them".to_owned();
+        return Err(Fault::Invalid { name: "--policy -".into(), problem });
+    }
     let text = read(&arguments.file)?;
     let invalid = |problem: String| Fault::Invalid { name: arguments.file.display().to_string(), problem };
     let (minutes, recorded) = if arguments.from_release {
@@ -81,6 +85,9 @@ fn judge(arguments: &Arguments) -> Result<Vec<Judged>, Fault> {
     } else {
         (recording::read(&text).map_err(|malformed| invalid(listed(&malformed)))?, None)
     };
+    if minutes.is_empty() {
+        return Err(invalid("there is no minute in it; allowed: one or more".into()));
+    }
     Ok(replay(&minutes, &chosen(arguments, recorded)?))
 }
 
@@ -92,7 +99,8 @@ fn chosen(arguments: &Arguments, recorded: Option<Policy>) -> Result<Policy, Fau
             let asked = Policy::under(&health, &strategy.steps());
             // What was frozen for the release stays frozen.
             let frozen = recorded.unwrap_or_else(|| asked.clone());
-            Policy { phi: frozen.phi, latency_phis: frozen.latency_phis, ..asked }
+            let Policy { phi, latency_phis, metric_phis, before, .. } = frozen;
+            Policy { phi, latency_phis, metric_phis, before, ..asked }
         }
         (None, Some(recorded)) => recorded,
         (None, None) => {
@@ -105,6 +113,7 @@ fn chosen(arguments: &Arguments, recorded: Option<Policy>) -> Result<Policy, Fau
     }
     if arguments.phi.is_some() {
         policy.phi = arguments.phi;
+        policy.metric_phis.clear();
         policy.latency_phis.clear();
         policy.latency_phi = Some(1.0);
     }

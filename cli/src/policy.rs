@@ -27,6 +27,9 @@ pub fn read(path: &Path) -> Result<(Strategy, HealthPolicy), Fault> {
         let definition = ServiceDefinition::from_json(&text).map_err(|error| invalid(error.to_string()))?;
         return Ok((definition.strategy, definition.health));
     }
+    if !value.is_object() {
+        return Err(invalid("not an object; allowed: a definition, or an object with its strategy and health".into()));
+    }
     let policy: PolicyFile = serde_json::from_value(value).map_err(|error| invalid(error.to_string()))?;
     let (strategy, health) = (policy.strategy.unwrap_or_else(|| Strategy::of(StrategyType::Canary)), policy.health);
     ServiceDefinition::check_policy(&strategy, &health).map_err(|error| invalid(error.to_string()))?;

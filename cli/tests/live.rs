@@ -94,7 +94,10 @@ async fn a_live_service_tells_what_to_simulate() {
     // 150 requests a second, for the seconds of the last hour that there were any.
     let rate = report["requests_per_second"].as_f64().unwrap();
     assert!(rate > 0.1 && rate < 200.0, "{report}");
-    assert_eq!((report["candidates"].as_array().unwrap().len(), &report["steps"]), (5, &json!([5.0, 25.0, 50.0, 95.0])));
+    assert_eq!(
+        (report["candidates"].as_array().unwrap().len(), &report["steps"]),
+        (5, &json!([5.0, 25.0, 50.0, 95.0]))
+    );
 
     scene.traffic.stop().await;
     lab.alb().faults().drop_metrics(true);

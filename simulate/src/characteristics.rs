@@ -128,7 +128,11 @@ fn one(
     let mut endings: Vec<(usize, Ending)> = std::thread::scope(|scope| {
         let threads: Vec<_> = (1..experiment.threads).map(|_| scope.spawn(work)).collect();
         let mine = work();
-        threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().chain(mine).collect()
+        let theirs = threads.into_iter().flat_map(|thread| match thread.join() {
+            Ok(endings) => endings,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        theirs.chain(mine).collect()
     });
     endings.sort_by_key(|(index, _)| *index);
     let endings: Vec<Ending> = endings.into_iter().map(|(_, ending)| ending).collect();

@@ -7,7 +7,6 @@ use spillway_core::judge::comparison::{Comparison, Terms};
 use spillway_core::judge::{Counts, Pair};
 use spillway_core::plan::Plan;
 use spillway_core::progress::Progress;
-use spillway_core::weight::Percent;
 
 use crate::scenario::{Candidate, Service};
 use crate::traffic::{Generator, Traffic, relative};
@@ -171,10 +170,4 @@ impl Weights {
 
 fn at(second: i64) -> Timestamp {
     EPOCH.checked_add(SignedDuration::from_secs(second)).unwrap_or(EPOCH)
-}
-
-/// The weight that a release begins with, for tables.
-#[must_use]
-pub fn weights(plan: &Plan) -> Vec<Percent> {
-    plan.steps.iter().map(|step| step.weight).collect()
 }

@@ -52,8 +52,10 @@ pub fn count(number: f64) -> String {
 pub fn short(e: f64) -> String {
     if e >= 1e6 {
         format!("{e:.0e}")
-    } else if e >= 10.0 {
+    } else if e >= 100.0 {
         count(e)
+    } else if e >= 10.0 {
+        format!("{e:.1}")
     } else {
         format!("{e:.2}")
     }

@@ -169,6 +169,8 @@ pub enum Subject {
 pub enum Statistic {
     /// Their sum.
     Sum,
+    /// How many they are.
+    Count,
     /// A quantile of them.
     Quantile(Quantile),
     /// How many are above a threshold.
@@ -183,6 +185,7 @@ impl std::fmt::Display for Statistic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sum => f.write_str("Sum"),
+            Self::Count => f.write_str("SampleCount"),
             Self::Quantile(quantile) => write!(f, "{quantile}"),
             Self::CountAbove(threshold) => write!(f, "TC({}:)", decimal(*threshold)),
             Self::CountUpTo(threshold) => write!(f, "TC(:{})", decimal(*threshold)),
@@ -327,11 +330,12 @@ pub fn slow_queries(side: &Side, zone: Option<&str>, threshold: f64) -> Vec<Quer
     side.groups.iter().flat_map(both).collect()
 }
 
-/// The questions about the quantiles of one slot's response time: a group after the other, each with all quantiles.
+/// The questions about the quantiles of one slot's response time: a group after the other, each with all quantiles and
+/// then the number of answers.
 #[must_use]
 pub fn quantile_queries(side: &Side, quantiles: &[Quantile]) -> Vec<Query> {
-    let ask = |group, quantile: &Quantile| response_time(group, None, Statistic::Quantile(*quantile));
-    side.groups.iter().flat_map(|group| quantiles.iter().map(move |quantile| ask(group, quantile))).collect()
+    let ways = quantiles.iter().copied().map(Statistic::Quantile).chain([Statistic::Count]);
+    side.groups.iter().flat_map(|group| ways.clone().map(move |way| response_time(group, None, way))).collect()
 }
 
 /// The questions about one slot's part of a metric of the service's own, each only once.
@@ -432,6 +436,7 @@ mod tests {
     fn statistics_are_written_as_cloudwatch_reads_them() {
         let written = [
             (Statistic::Sum, "Sum"),
+            (Statistic::Count, "SampleCount"),
             (Statistic::Quantile(Quantile::P99), "p99"),
             (Statistic::CountAbove(0.25), "TC(0.25:)"),
             (Statistic::CountUpTo(2.0), "TC(:2)"),

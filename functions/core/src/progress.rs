@@ -23,8 +23,14 @@ pub struct Progress {
     pub waiting_since: Option<Timestamp>,
     /// Seconds that it waited for people before that.
     pub waited_seconds: u64,
-    /// How many of them since the last weight change.
+    /// Seconds since the last weight change that it waited for people or was held: they use up none of the step.
     pub waited_in_step_seconds: u64,
+    /// The weight before that.
+    #[serde(default)]
+    pub weight_before: Percent,
+    /// Whether a hold has lasted to its end for nothing but weak evidence: no reason to take traffic back any more.
+    #[serde(default)]
+    pub held_out: bool,
     /// The end of the last metric period that a check has seen.
     #[serde(default)]
     pub judged_to: Option<Timestamp>,
@@ -34,7 +40,7 @@ impl Progress {
     /// After a weight was written: the writing `began` and was read back `now`. Users may be exposed from the first
     /// write on; the split holds everywhere only after the last.
     pub fn shift(&mut self, weight: Percent, began: Timestamp, now: Timestamp) {
-        self.weight = weight;
+        self.weight_before = std::mem::replace(&mut self.weight, weight);
         self.shifted_at = Some(now);
         self.waited_in_step_seconds = 0;
         if weight > Percent::ZERO {

@@ -33,10 +33,10 @@ impl Percent {
         f64::from(self.0) / 1000.0
     }
 
-    /// Whether the next weight gives the candidate hardly more than this one: by a tenth at most, as from 95 % to 100 %.
+    /// Whether 100 % is hardly more than this: by a tenth at most.
     #[must_use]
-    pub fn is_nearly(self, next: Self) -> bool {
-        u32::from(next.0) * 10 <= u32::from(self.0) * 11
+    pub fn is_nearly_all(self) -> bool {
+        u32::from(self.0) * 11 >= u32::from(Self::ALL.0) * 10
     }
 
     /// The weights that make a load balancer send this share to the candidate.

@@ -505,6 +505,8 @@ async fn a_slow_candidate_is_rolled_back_and_an_equal_one_is_not() {
         assert_eq!(finding == Finding::Failed, rolled_back, "{line}");
         assert!(line.contains("slower than 0.20 s, stable 10 % of 180 000"), "{line}");
         assert_eq!(gate(&check, "together").0 == Finding::Failed, rolled_back);
+        let kept = &check.evidence.minutes[0].candidate;
+        assert_eq!((kept.timed, kept.slow[&Quantile::P90]), (Some(3000.0), f64::from(3 * candidate[1])));
     }
 }
 
@@ -605,7 +607,8 @@ async fn what_has_no_say_is_reported_and_decides_nothing() {
     let gates = ["errors", "hard_failure", "max_error_rate", "hosts"];
     plan.health.dry_run = gates.iter().map(|gate| serde_json::from_value(json!(gate)).unwrap()).collect();
     let check = look(&world, plan.clone(), progress(), at(8)).await;
-    assert_eq!(check.decision, Decision::Continue, "{}", check.reason);
+    // Nothing is left that has a say against it.
+    assert_eq!(check.decision, Decision::Advance, "{}", check.reason);
     for name in gates {
         let (finding, line) = gate(&check, name);
         assert!(finding == Finding::Failed && line.ends_with("(dry run)"), "{line}");
@@ -737,7 +740,7 @@ async fn a_hold_that_is_over_goes_on_below_an_e_value_of_20() {
         let e = check.evidence.e_unhealthy;
         if (3.0..20.0).contains(&e) {
             assert_eq!(check.decision, Decision::Advance, "{e}: {}", check.reason);
-            assert!(check.reason.contains("held for 1320 s, and nothing against it"), "{}", check.reason);
+            assert!(check.reason.contains("held for 1320 s, and on by policy, without proof"), "{}", check.reason);
             below += 1;
         } else if (20.0..100.0).contains(&e) && check.evidence.e_unhealthy_peak < 100.0 {
             assert_eq!(check.decision, Decision::RollBack, "{e}: {}", check.reason);
@@ -745,4 +748,18 @@ async fn a_hold_that_is_over_goes_on_below_an_e_value_of_20() {
         }
     }
     assert!(below > 0 && above > 0, "{below} {above}");
+}
+
+/// More than half of the candidate's hosts gone is a reason to wait, some of them none.
+#[tokio::test]
+async fn half_of_the_hosts_gone_holds() {
+    for (healthy, decision) in [(4, Decision::Hold), (6, Decision::Continue)] {
+        let world = world();
+        minute(&world, 0, (1500, 1), (28_500, 28));
+        let mut states = vec![TargetState::Healthy; healthy];
+        states.resize(10, TargetState::Unhealthy);
+        world.state().targets.insert(group("green").as_str().into(), states);
+        let check = look(&world, the_plan(), progress(), at(3)).await;
+        assert_eq!(check.decision, decision, "{healthy}: {}", check.reason);
+    }
 }

@@ -112,7 +112,8 @@ pub async fn handle(
         }
         _ => None,
     };
-    let survey = survey::survey(load_balancers, cloudwatch, &definition, roles.as_ref(), clock()).await?;
+    let survey =
+        survey::survey(load_balancers, cloudwatch, &definition, roles.as_ref(), clock(), &mut refusals).await?;
 
     let overrides = overrides.unwrap_or_default();
     let plan = Draft { definition, version, overrides, roles, survey, refusals }.plan()?;

@@ -8,30 +8,46 @@ use spillway_core::definition::{CustomSource, HealthPolicy, ServiceDefinition};
 use spillway_core::judge::Counts;
 use spillway_core::judge::latency::Quantile;
 use spillway_core::metrics::{self, Batch, CountSeries, Metric, Part, Series, Window};
-use spillway_core::plan::{History, Roles, Side, SlowHistory, Survey, history_window, quantile_window, typical};
+use spillway_core::plan::{
+    History, Refusal, Roles, Side, SlowHistory, Survey, history_window, quantile_window, typical,
+};
 use spillway_core::slot::Slot;
 use spillway_core::targets::TargetCounts;
 
-/// Finds out; what depends on which slot is stable only when that is clear.
+/// Finds out; what depends on which slot is stable only when that is clear. What cannot be read for good is a reason
+/// not to start, beside the others.
 pub(crate) async fn survey(
     load_balancers: &(impl Targets + Zones),
     cloudwatch: &(impl Metrics + Alarms),
     definition: &ServiceDefinition,
     roles: Option<&Roles>,
     now: Timestamp,
+    refusals: &mut Vec<Refusal>,
 ) -> Result<Survey, ApiError> {
     let arns: Vec<AlarmArn> = definition.health.alarms.iter().map(|alarm| alarm.arn.clone()).collect();
-    let alarms = if arns.is_empty() { Vec::new() } else { cloudwatch.states(&arns).await? };
+    let alarms = if arns.is_empty() { Vec::new() } else { known(cloudwatch.states(&arns).await, refusals)? };
     let Some(roles) = roles else { return Ok(Survey { alarms, ..Survey::default() }) };
 
     let stable = roles.side(definition, roles.stable);
     let mut stable_targets = Vec::with_capacity(stable.groups.len());
     for group in &stable.groups {
-        stable_targets.push(TargetCounts::of(&load_balancers.states(&group.arn).await?));
+        let states = known(load_balancers.states(&group.arn).await.map(Some), refusals)?;
+        stable_targets.extend(states.map(|states| TargetCounts::of(&states)));
     }
-    let missing_metrics = missing_metrics(cloudwatch, definition, roles).await?;
-    let history = history(load_balancers, cloudwatch, definition, roles, now).await?;
+    let missing_metrics = known(missing_metrics(cloudwatch, definition, roles).await, refusals)?;
+    let history = known(history(load_balancers, cloudwatch, definition, roles, now).await, refusals)?;
     Ok(Survey { stable_targets, alarms, missing_metrics, history })
+}
+
+/// What was found out. What the next attempt may find out is an error; what cannot be found out is noted.
+fn known<T: Default>(found: Result<T, ApiError>, refusals: &mut Vec<Refusal>) -> Result<T, ApiError> {
+    match found {
+        Err(error) if !error.transient => {
+            refusals.push(Refusal::Unreadable(error.to_string()));
+            Ok(T::default())
+        }
+        found => found,
+    }
 }
 
 /// The zones of all load balancers, each once.
@@ -135,9 +151,11 @@ async fn slow_history(
 ) -> Result<Vec<SlowHistory>, ApiError> {
     let quantiles = &health.latency.quantiles;
     let series = source.values(quantile_window(now, health), &metrics::quantile_queries(stable, quantiles)).await?;
+    let groups: Vec<&[Series]> = series.chunks(quantiles.len() + 1).collect();
     let thresholds = quantiles.iter().enumerate().filter_map(|(index, quantile)| {
-        let of_groups: Vec<&Series> = series.iter().skip(index).step_by(quantiles.len()).collect();
-        Some((*quantile, health.latency.threshold(*quantile, typical(&of_groups))?))
+        let weighed: Vec<(&Series, &Series)> =
+            groups.iter().map(|group| (&group[index], &group[quantiles.len()])).collect();
+        Some((*quantile, health.latency.threshold(*quantile, typical(&weighed))?))
     });
     let thresholds: Vec<(Quantile, f64)> = thresholds.collect();
 

@@ -5,9 +5,10 @@ use plan_release::{Error, Event, Output, handle};
 use serde_json::{Value, json};
 use spillway_aws::error::Named;
 use spillway_core::plan::AlarmState;
+use spillway_core::route::{Action, ActionKind, Forward, Stickiness, WeightedGroup};
 use spillway_core::slot::Slot;
 use spillway_core::targets::TargetState;
-use spillway_world::{Fault, World, definition, forwarding, group, lease, route, throttled};
+use spillway_world::{Fault, World, definition, forwarding, group, lease, rejected, route, throttled};
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
@@ -244,7 +245,7 @@ async fn too_little_traffic_for_proof_is_said_with_numbers() {
     assert_eq!(
         few,
         [
-            "step 5 %: proof of health before 50 % takes 5 125 requests of the candidate at the usual error rate of 0.10 %, and 2 250 are expected within 900 s: the step advances without proof",
+            "step 5 %: proof of health before 50 % takes 5 125 requests of the candidate at the usual error rate of 0.10 %, and 1 800 are expected to be measured within 900 s: the step advances without proof if nothing speaks against it",
         ]
     );
     assert_eq!(weights, [5.0, 50.0, 95.0]);
@@ -263,6 +264,8 @@ async fn the_last_step_is_95_percent_only_where_that_tells_something() {
         (plan.steps.iter().map(|step| step.weight.into()).collect::<Vec<f64>>(), said)
     };
     assert_eq!(weights(with_traffic(100, 0), "auto").await, (vec![5.0, 50.0], true));
+    let shortened = plan(&with_traffic(100, 0), &definition(), release(&json!({}))).await.unwrap().plan;
+    assert_eq!(shortened.steps[1].max_step_seconds, 1800, "with the time of the step that is left out");
     assert_eq!(weights(with_traffic(100, 0), "as_written").await, (vec![5.0, 50.0, 95.0], false));
     assert_eq!(weights(with_traffic(30_000, 1), "auto").await, (vec![5.0, 50.0, 95.0], false));
 }
@@ -297,6 +300,10 @@ async fn what_is_slow_is_taken_from_the_hours_before_or_from_the_objective() {
     for (hour, quantile, seconds) in [(1, "p50", 0.1), (2, "p50", 0.3), (3, "p50", 0.2), (1, "p99", 0.001)] {
         let key = format!("app/shop/1 {} TargetResponseTime {quantile}", group("blue").dimension());
         world.add(&key, ago(60 * hour), seconds);
+        if quantile == "p50" {
+            let key = format!("app/shop/1 {} TargetResponseTime SampleCount", group("blue").dimension());
+            world.add(&key, ago(60 * hour), 1.0);
+        }
     }
     let mut definition = definition();
     definition["health"]["latency"] = json!({"objectives": {"p90": 0.25}, "margin_percent": 50});
@@ -321,8 +328,62 @@ async fn what_cannot_be_read_for_now_is_worth_another_attempt() {
         assert!(plan(&world, &definition, release(&json!({}))).await.is_ok());
     }
     let world = World::of_shop();
+    world.state().alarms.insert("shop".into(), AlarmState::Alarm);
+    world.plan_fault(Fault::before("GetMetricData", "", rejected("GetMetricData", "", "AccessDenied")));
+    let mut watched = definition();
+    watched["health"]["alarms"] = json!([{"arn": ALARM}]);
+    let error = plan(&world, &watched, release(&json!({}))).await.unwrap_err();
+    assert_eq!(error.name(), "ReleaseRefused", "{error}");
+    assert!(error.to_string().contains("AccessDenied") && error.to_string().contains("is in ALARM"), "{error}");
+
+    let world = World::of_shop();
     world.state().routes.clear();
     let error = plan(&world, &definition(), release(&json!({}))).await.unwrap_err();
     assert_eq!(error.name(), "ReleaseRefused");
     assert_eq!(error.to_string().matches("cannot be read").count(), 2, "{error}");
+}
+
+#[tokio::test]
+async fn sticky_clients_make_many_errors_of_one() {
+    let world = with_traffic(1000, 1);
+    let actions = vec![Action {
+        order: None,
+        kind: ActionKind::Forward(Forward {
+            groups: vec![WeightedGroup { arn: group("blue"), weight: 1 }],
+            stickiness: Some(Stickiness { enabled: true, duration_seconds: Some(60) }),
+        }),
+    }];
+    world.state().routes.insert(route(2).as_str().into(), actions);
+    let plan = plan(&world, &definition(), release(&json!({}))).await.unwrap().plan;
+    assert_eq!(plan.baseline.phi, 10.0);
+    assert!(plan.warnings.iter().any(|text| text.starts_with("stickiness:")), "{:?}", plan.warnings);
+}
+
+/// Where the traffic of an hour was the other slot's, it counts as well: roles change with every release.
+#[tokio::test]
+async fn the_forecast_counts_both_slots() {
+    let world = World::of_shop();
+    for m in 3..360 {
+        world.record(&group("green"), ago(m), 6_000_000, 6000);
+        world.record(&group("blue"), ago(m), 60, 0);
+    }
+    let plan = plan(&world, &definition(), release(&json!({}))).await.unwrap().plan;
+    assert!(!plan.warnings.iter().any(|text| text.starts_with("step")), "{:?}", plan.warnings);
+}
+
+/// Bursts of slow answers, and of a metric of the service's own, are allowed for as those of errors are.
+#[tokio::test]
+async fn every_kind_of_burst_is_seen_in_the_hours_before() {
+    let world = with_traffic(1000, 1);
+    let mut definition = watched();
+    definition["health"]["alarms"] = json!([]);
+    definition["health"]["latency"] = json!({"quantiles": ["p90"], "objectives": {"p90": 0.25}});
+    for m in 3..360 {
+        let burst = if m % 2 == 0 { 300 } else { 10 };
+        world.record_slow(&group("blue"), ago(m), 0.25, burst, 1000 - burst);
+        world.add("blue Payments Sum", ago(m), 1000.0);
+        world.add("blue Declined Sum", ago(m), f64::from(burst));
+    }
+    let baseline = plan(&world, &definition, release(&json!({}))).await.unwrap().plan.baseline;
+    assert!(baseline.latency[0].phi > 5.0 && baseline.metric_phis[0] > 5.0, "{baseline:?}");
 }

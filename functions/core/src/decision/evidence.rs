@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::gates::{Finding, Gate, Kind, Reference};
@@ -15,6 +15,7 @@ use crate::judge::{Counts, Pair};
 use crate::metrics::Window;
 use crate::plan::Plan;
 use crate::progress::Progress;
+use crate::weight::Percent;
 
 /// At most so many periods are kept with one check: a payload of Step Functions has 256 KiB.
 const MOST_MINUTES: usize = 120;
@@ -50,6 +51,16 @@ pub struct Evidence {
     pub gates: Vec<GateReport>,
     /// The periods that have become complete since the check before, for `spillway judge`.
     pub minutes: Vec<Minute>,
+    /// The stable version's answers in the hour before the first exposure.
+    pub before: Counts,
+}
+
+impl Evidence {
+    /// The end of the last period that it tells of.
+    pub(super) fn told_to(&self, period_seconds: u32) -> Option<Timestamp> {
+        let last = self.minutes.last()?.minute;
+        last.checked_add(SignedDuration::from_secs(i64::from(period_seconds))).ok()
+    }
 }
 
 /// One gate, reported.
@@ -95,6 +106,7 @@ impl Evidence {
             phi: comparison.phi(),
             gates,
             minutes: minutes(plan, progress, window, observed),
+            before: observed.before(window),
         }
     }
 }
@@ -116,7 +128,8 @@ fn report(gate: &Gate, plan: &Plan, seen: &Seen<'_>) -> GateReport {
 fn minutes(plan: &Plan, progress: &Progress, window: Window, observed: &Observed) -> Vec<Minute> {
     let new: Vec<Timestamp> =
         window.starts().filter(|start| progress.judged_to.is_none_or(|judged| *start >= judged)).collect();
-    let new = &new[new.len().saturating_sub(MOST_MINUTES)..];
+    // The others are told by the next check.
+    let new = &new[..new.len().min(MOST_MINUTES)];
     let latencies = plan.baseline.latency.len();
     let side = |at: &Timestamp, traffic: &BTreeMap<Timestamp, _>, of: fn(&Sides) -> &BTreeMap<Timestamp, Counts>| {
         let traffic: crate::metrics::Traffic = traffic.get(at).copied().unwrap_or_default();
@@ -141,7 +154,14 @@ fn minutes(plan: &Plan, progress: &Progress, window: Window, observed: &Observed
     new.iter()
         .map(|at| Minute {
             minute: *at,
-            weight: progress.weight,
+            // The period in which the weight was changed still counts for the one before.
+            weight: if progress.shifted_at.is_some_and(|shifted| *at >= shifted)
+                || progress.weight_before == Percent::ZERO
+            {
+                progress.weight
+            } else {
+                progress.weight_before
+            },
             candidate: side(at, &observed.candidate, |sides| &sides.candidate),
             stable: side(at, &observed.stable, |sides| &sides.stable),
         })

@@ -46,6 +46,10 @@ pub enum Kind {
     Stream(usize),
     /// All of those together.
     Together,
+    /// All alarms, which could not be read.
+    Alarms,
+    /// A candidate that gets none of its requests.
+    Share,
     /// Requests without an answer.
     Answers,
     /// Errors that the load balancer made itself.
@@ -140,7 +144,7 @@ pub(super) fn of_world(plan: &Plan, look: &Look) -> Vec<Gate> {
     match &look.alarms {
         Err(reason) => {
             let decides = plan.health.alarms.iter().any(|alarm| !alarm.dry_run);
-            gates.push(Gate::saying(Kind::Alarm(0), Finding::Unknown, format!("alarms: {reason}")).deciding(decides));
+            gates.push(Gate::saying(Kind::Alarms, Finding::Unknown, format!("alarms: {reason}")).deciding(decides));
         }
         Ok(states) => gates.extend(alarms(plan, states)),
     }
@@ -163,8 +167,11 @@ fn hosts(plan: &Plan, look: &Look) -> Gate {
     if targets.iter().any(|counts| counts.healthy == 0) {
         return saying(Finding::Unknown, "target health: unknown, health checks are off".into());
     }
-    let weakest = targets.iter().copied().enumerate().min_by_key(|(_, counts)| counts.healthy);
+    let share = |counts: &TargetCounts| f64::from(counts.healthy) / f64::from(counts.registered.max(1));
+    let weakest = targets.iter().copied().enumerate().min_by(|(_, a), (_, b)| share(a).total_cmp(&share(b)));
     match weakest {
+        // Half of them gone is no capacity to shift onto.
+        Some((position, counts)) if share(&counts) < 0.5 => saying(Finding::Suspicious, named(position, counts)),
         Some((position, counts)) => saying(Finding::Fine, named(position, counts)),
         None => saying(Finding::Unknown, "target health: the candidate has no target group".into()),
     }
@@ -231,7 +238,8 @@ pub fn of_comparison(plan: &Plan, comparison: &Comparison, reference: Reference,
     if reference == Reference::Concurrent {
         let log_e = comparison.log_e_healthy();
         let finding = if log_e >= ADVANCE.proof().ln() { Finding::Proven } else { Finding::Fine };
-        gates.push(number(Kind::Health, finding, comparison.since_shift(), log_e, ADVANCE.proof()));
+        let gate = number(Kind::Health, finding, comparison.since_shift(), log_e, ADVANCE.proof());
+        gates.push(gate.deciding(health.decides(DryRun::Errors)));
     }
     gates
 }
@@ -271,6 +279,8 @@ impl Gate {
                 )
             }
             Kind::Together => "together".into(),
+            Kind::Alarms => "alarms".into(),
+            Kind::Share => "share".into(),
             Kind::Answers => "answers".into(),
             Kind::LoadBalancer => "load_balancer".into(),
             Kind::Health => "health".into(),
@@ -318,7 +328,13 @@ impl Gate {
                     if self.finding == Finding::Proven { (">=", "proven") } else { ("<", "not proven") };
                 format!("health: e-value {e} {sign} {:.0} since the last shift: {words}", self.proof)
             }
-            Kind::Metrics | Kind::Hosts | Kind::Alarm(_) | Kind::Answers | Kind::LoadBalancer => self.words.clone(),
+            Kind::Metrics
+            | Kind::Hosts
+            | Kind::Alarm(_)
+            | Kind::Alarms
+            | Kind::Share
+            | Kind::Answers
+            | Kind::LoadBalancer => self.words.clone(),
         }
     }
 

@@ -45,7 +45,28 @@ pub(super) fn speaking(plan: &Plan, progress: &Progress, look: &Look, observed: 
         let words = format!("load balancer: it made {errors} errors of its own in the latest {requests} requests");
         gate(Kind::LoadBalancer, counts, words).deciding(plan.health.decides(DryRun::LoadBalancer))
     });
-    silence.into_iter().chain(unanswered).chain(own).collect()
+    let share = share(progress, look, observed).map(|(expected, stable, periods)| {
+        let words = format!(
+            "share: the candidate got none of {} requests in the latest {periods} periods, where about {} are its part",
+            count(stable),
+            count(expected)
+        );
+        gate(Kind::Share, Counts::default(), words)
+    });
+    silence.into_iter().chain(share).chain(unanswered).chain(own).collect()
+}
+
+/// How many requests the candidate should have had in the latest periods at this weight, how many the stable slot had,
+/// and how many periods those are, when the candidate had none at all.
+fn share(progress: &Progress, look: &Look, observed: &Observed) -> Option<(f64, f64, usize)> {
+    let shifted = progress.shifted_at?;
+    let last: Vec<Timestamp> = latest(look.window).into_iter().filter(|start| *start >= shifted).collect();
+    let requests = |side: &BTreeMap<Timestamp, Traffic>| -> f64 {
+        last.iter().filter_map(|at| side.get(at)).map(|traffic| traffic.requests).sum()
+    };
+    let (candidate, stable) = (requests(&observed.candidate), requests(&observed.stable));
+    let expected = progress.weight.fraction() * (candidate + stable);
+    (candidate <= 0.0 && expected >= SURPRISING).then_some((expected, stable, last.len()))
 }
 
 /// How many requests the latest periods should have had, and how many periods those are, when they have none at all:

@@ -172,9 +172,12 @@ pub fn check(plan: &Plan, progress: &Progress, look: &Look) -> Check {
     };
     let rules::Outcome { decision, why, next, wait_seconds, progress: after } = rules::decide(plan, progress, &seen);
     let reason = why.text(decision, plan, progress, &seen);
-    let judged = if look.observed.is_ok() { Some(look.window.end) } else { progress.judged_to };
-    let evidence = Evidence::of(plan, progress, &seen, look.window, observed);
-    Check { decision, next, wait_seconds, reason, progress: Progress { judged_to: judged, ..after }, evidence }
+    let mut evidence = Evidence::of(plan, progress, &seen, look.window, observed);
+    if look.observed.is_err() {
+        evidence.minutes.clear(); // nothing is known of them yet
+    }
+    let judged_to = evidence.told_to(plan.health.period_seconds).or(progress.judged_to);
+    Check { decision, next, wait_seconds, reason, progress: Progress { judged_to, ..after }, evidence }
 }
 
 /// All complete periods since the first exposure. Nothing is carried from check to check, so that what arrives late

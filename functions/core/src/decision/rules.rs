@@ -4,11 +4,12 @@ use jiff::Timestamp;
 
 use super::gates::{Finding, Gate, Kind, Reference};
 use super::{Command, Decision, Next};
-use crate::definition::OnInconclusive;
-use crate::definition::length::WAITING_FACTOR;
+use crate::definition::length::{self, WAITING_FACTOR};
+use crate::definition::{DryRun, OnInconclusive};
 use crate::figures;
 use crate::judge::Pair;
 use crate::judge::comparison::Comparison;
+use crate::judge::sequential::LATE;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::weight::Percent;
@@ -122,10 +123,12 @@ pub fn decide(plan: &Plan, progress: &Progress, seen: &Seen<'_>) -> Outcome {
     let since = |wanted: bool, since: Option<Timestamp>| wanted.then(|| since.unwrap_or(seen.now));
     after.held_since = since(held, progress.held_since);
     after.waiting_since = since(waiting, progress.waiting_since);
+    after.held_out |= matches!((decision, why), (Decision::Advance, Why::HoldIsOver(..)));
     if !waiting {
-        let waited = situation.seconds_since(progress.waiting_since);
-        after.waited_seconds += waited;
-        after.waited_in_step_seconds += waited;
+        after.waited_seconds += situation.seconds_since(progress.waiting_since);
+    }
+    if !waiting && !held {
+        after.waited_in_step_seconds += situation.idle_seconds();
     }
     let wait_seconds = plan.health.check_seconds * if waiting { WAITING_FACTOR } else { 1 };
     Outcome { decision, why, next, wait_seconds, progress: after }
@@ -220,11 +223,23 @@ impl Situation<'_> {
             };
         }
         let mut ruling = Ruling { held: true, ..Ruling::new(Decision::Hold, Why::Held(cause)) };
-        // A minute tells most at an even split, and fewer users are exposed there. Not knowing is no reason to move them.
-        if self.gate(Finding::Unknown).is_none() && self.progress.weight > Percent::HALF {
+        // A minute tells most at an even split, and fewer users are exposed there. Only what the candidate did is a
+        // reason to move them, and only once.
+        if self.is_the_candidates(cause) && !self.progress.held_out && self.progress.weight > Percent::HALF {
             ruling.back = self.plan.steps.iter().rposition(|step| step.weight <= Percent::HALF);
         }
         ruling
+    }
+
+    /// Whether it is evidence about the candidate, and not that something is unknown, or may be a neighbour's.
+    fn is_the_candidates(&self, cause: Cause) -> bool {
+        match cause {
+            Cause::Gate(gate) | Cause::Doubt(Doubt::Gate(gate)) => self.seen.gates.get(gate).is_some_and(|gate| {
+                matches!(gate.kind, Kind::Stream(_) | Kind::Together | Kind::Answers)
+                    && gate.finding != Finding::Unknown
+            }),
+            Cause::Doubt(_) => false,
+        }
     }
 
     /// Whether nothing but weak evidence speaks against going on.
@@ -244,7 +259,9 @@ impl Situation<'_> {
         }
         // The load balancer's own errors may be a neighbour's; those of the candidate leave requests unanswered. An
         // alarm without data does not forbid what its definition leaves to the policy.
-        let speaks = |gate: &Gate| matches!(gate.kind, Kind::Answers | Kind::Metrics) && gate.says(Finding::Suspicious);
+        let speaks = |gate: &Gate| {
+            matches!(gate.kind, Kind::Answers | Kind::Metrics | Kind::Share) && gate.says(Finding::Suspicious)
+        };
         if let Some(gate) = self.seen.gates.iter().position(speaks) {
             return Some(Doubt::Gate(gate));
         }
@@ -256,8 +273,8 @@ impl Situation<'_> {
         if candidate.requests <= 0.0 && expected >= SURPRISING {
             return Some(Doubt::NoneOf(stable.requests));
         }
-        // 1 is what no evidence at all amounts to.
-        (self.seen.comparison.log_e() > 1e-9).then_some(Doubt::Evidence)
+        // 1 is what no evidence at all amounts to, and a little more once the plan is outlasted.
+        (self.seen.comparison.log_e() > LATE.ln_1p() + 1e-9).then_some(Doubt::Evidence)
     }
 
     /// Proof, or where nothing can be compared, the measured minimum time without a reason against it.
@@ -268,7 +285,8 @@ impl Situation<'_> {
         if self.gate(Finding::Proven).is_some() {
             return Some(Why::Proven);
         }
-        if self.seen.reference == Reference::Concurrent && (!self.adds_little() || self.doubt().is_some()) {
+        let compared = self.seen.reference == Reference::Concurrent && self.plan.health.decides(DryRun::Errors);
+        if compared && (!self.adds_little() || self.doubt().is_some()) {
             return None;
         }
         let shifted = self.progress.shifted_at?;
@@ -278,10 +296,10 @@ impl Situation<'_> {
         (seen_requests && self.seen.measured_to > shifted && measured >= needed).then_some(Why::Measured(measured))
     }
 
-    /// Whether the next weight needs no proof of its own: what was proven before this step, for its weight, holds for
-    /// the next one nearly as well, and with a twentieth of the traffic to compare with, proof would take hours.
+    /// Whether promotion needs no proof of its own: what was proven before this step, for its weight, holds for 100 %
+    /// nearly as well, and with a twentieth of the traffic to compare with, proof would take hours.
     fn adds_little(&self) -> bool {
-        self.progress.weight.is_nearly(self.plan.weight_at(self.progress.position + 1))
+        self.progress.weight.is_nearly_all() && self.plan.weight_at(self.progress.position + 1) == Percent::ALL
     }
 
     fn inconclusive(&self) -> Ruling {
@@ -299,23 +317,21 @@ impl Situation<'_> {
         self.plan.steps.get(self.progress.position).map_or(0, |step| u64::from(step.minimum_time_seconds))
     }
 
-    /// Seconds since the last weight change, waiting for people not counted.
+    /// Seconds since the last weight change, waiting for people and holds not counted.
     fn step_seconds(&self) -> u64 {
-        let waited = self.progress.waited_in_step_seconds + self.seconds_since(self.progress.waiting_since);
-        self.seconds_since(self.progress.shifted_at).saturating_sub(waited)
+        let idle = self.progress.waited_in_step_seconds + self.idle_seconds();
+        self.seconds_since(self.progress.shifted_at).saturating_sub(idle)
+    }
+
+    /// Seconds that the release has been held or waiting for people without a break, as far as it was at this weight.
+    fn idle_seconds(&self) -> u64 {
+        let since = [self.progress.held_since, self.progress.waiting_since].into_iter().flatten().min();
+        self.seconds_since(since.max(since.and(self.progress.shifted_at)))
     }
 
     fn max_step_seconds(&self) -> u64 {
         let step = self.plan.steps.get(self.progress.position).or(self.plan.steps.last());
-        let longest = step.map_or(0, |step| u64::from(step.max_step_seconds));
-        if self.seen.reference == Reference::Concurrent {
-            return longest;
-        }
-        // Here the minimum time must have been measured, and measurements come late.
-        let health = &self.plan.health;
-        let [check, lag, period] =
-            [health.check_seconds, health.metric_lag_seconds, health.period_seconds].map(u64::from);
-        longest.max(self.minimum_time_seconds() + lag + 2 * period + check)
+        step.map_or(0, |step| length::longest_step_seconds(step, &self.plan.health))
     }
 
     fn seconds_since(&self, then: Option<Timestamp>) -> u64 {
@@ -366,7 +382,7 @@ impl Why {
             Self::Held(cause) => cause.words(plan, seen),
             Self::HoldIsOver(seconds, cause) => {
                 let then = match decision {
-                    Decision::Advance => ", and nothing against it",
+                    Decision::Advance => ", and on by policy, without proof",
                     Decision::Hold => " without relief, waiting for approval",
                     _ => " without relief",
                 };

@@ -42,7 +42,26 @@ pub fn horizon(steps: &[Step], health: &HealthPolicy) -> Horizon {
 }
 
 fn exposure_seconds(steps: &[Step], health: &HealthPolicy) -> u64 {
-    steps.iter().map(|step| u64::from(step.max_step_seconds) + u64::from(health.hold_seconds)).sum()
+    steps.iter().map(|step| longest_step_seconds(step, health) + u64::from(health.hold_seconds)).sum()
+}
+
+/// Seconds after which a step without proof is decided: its longest time, or the time that it takes until its minimum
+/// time has been measured, since measurements come late.
+#[must_use]
+pub fn longest_step_seconds(step: &Step, health: &HealthPolicy) -> u64 {
+    let [check, lag, period] = [health.check_seconds, health.metric_lag_seconds, health.period_seconds].map(u64::from);
+    u64::from(step.max_step_seconds).max(u64::from(step.minimum_time_seconds) + lag + 2 * period + check)
+}
+
+/// Seconds that CloudWatch keeps periods of this length: high-resolution ones for three hours, minutes for 15 days, 5
+/// minutes for 63 days: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html>.
+#[must_use]
+pub fn retention_seconds(period_seconds: u32) -> u64 {
+    match period_seconds {
+        0..60 => 3 * 3600,
+        60..300 => 15 * 86_400,
+        _ => 63 * 86_400,
+    }
 }
 
 /// All steps at their longest, a quarter more for going back and forth, and what each step and the promotion

@@ -241,6 +241,16 @@ impl Rules<'_> {
         }
         let seconds = length::worst_case_seconds(&steps, &definition.health, definition.readiness)
             + length::longest_wait_seconds(&definition.health);
+        let kept = length::retention_seconds(definition.health.period_seconds);
+        if length::longest_exposure_seconds(&steps, &definition.health) > kept {
+            self.note(
+                "health.period_seconds",
+                format!(
+                    "users could be exposed for {} s; allowed: {kept} s, for which metrics of this period are kept",
+                    length::longest_exposure_seconds(&steps, &definition.health)
+                ),
+            );
+        }
         if seconds > length::MAX_RELEASE_SECONDS {
             self.note(
                 "strategy.max_step_seconds",

@@ -163,6 +163,8 @@ pub struct Malformed {
 /// [`Malformed`] for every line that is wrong.
 pub fn read(text: &str) -> Result<Vec<Minute>, Vec<Malformed>> {
     let (mut minutes, mut malformed): (Vec<Minute>, Vec<Malformed>) = (Vec::new(), Vec::new());
+    // Some editors begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         match minute(line, minutes.last().map(|minute| minute.minute)) {
             Ok(minute) => minutes.push(minute),

@@ -25,7 +25,7 @@ pub struct Policy {
     pub steps: Vec<Percent>,
     /// Periods that the release may last.
     pub horizon: Horizon,
-    /// Dispersion of errors and of the user's metrics; `None` estimates that of errors from the minutes with weight 0.
+    /// Dispersion of errors and of the user's metrics; `None` estimates it from the minutes with weight 0.
     pub phi: Option<f64>,
     /// Dispersion of slow requests; `None` estimates it from the same minutes.
     pub latency_phi: Option<f64>,
@@ -35,9 +35,14 @@ pub struct Policy {
     pub errors_decide: bool,
     /// Whether slow requests have a say.
     pub latency_decides: bool,
-    /// What counts as worse of the user's metrics, its dispersion, and whether it has a say; any other metric is
-    /// judged as errors are.
+    /// What counts as worse of the user's metrics, and whether it has a say; any other metric is judged as errors are.
     pub metrics: BTreeMap<String, Term>,
+    /// Dispersion of single metrics, where it is known.
+    pub metric_phis: BTreeMap<String, f64>,
+    /// Whether a candidate that is broken beyond doubt has a say.
+    pub hard_failure_decides: bool,
+    /// The stable version's answers in the hour before, where they are known; otherwise those of the minutes with weight 0.
+    pub before: Option<Counts>,
     /// Error rate that the candidate must not exceed.
     pub max_error_rate: Option<Percent>,
 }
@@ -55,6 +60,9 @@ impl Policy {
             errors_decide: true,
             latency_decides: true,
             metrics: BTreeMap::new(),
+            metric_phis: BTreeMap::new(),
+            hard_failure_decides: true,
+            before: None,
             max_error_rate: None,
         }
     }
@@ -67,6 +75,7 @@ impl Policy {
             errors_decide: health.decides(DryRun::Errors),
             latency_decides: health.decides(DryRun::Latency),
             metrics: metrics.collect(),
+            hard_failure_decides: health.decides(DryRun::HardFailure),
             max_error_rate: health.max_error_rate.filter(|_| health.decides(DryRun::MaxErrorRate)),
             ..Self::new(steps.iter().map(|step| step.weight).collect(), horizon(steps, health))
         }
@@ -79,7 +88,7 @@ impl Policy {
         Self {
             phi: Some(plan.baseline.phi),
             latency_phis: plan.baseline.latency.iter().map(|threshold| (threshold.quantile, threshold.phi)).collect(),
-            metrics: metrics.map(|(metric, phi)| (metric.name.to_string(), metric.term(phi))).collect(),
+            metric_phis: metrics.map(|(metric, phi)| (metric.name.to_string(), phi)).collect(),
             ..Self::under(&plan.health, &plan.steps)
         }
     }
@@ -153,7 +162,7 @@ pub fn replay(minutes: &[Minute], policy: &Policy) -> Vec<Judged> {
     let (before, exposed) = minutes.split_at(before);
     let streams = streams(exposed);
     let terms = terms(before, &streams, policy);
-    let usual: Counts = before.iter().map(|minute| minute.stable.errors()).sum();
+    let usual = policy.before.unwrap_or_else(|| before.iter().map(|minute| minute.stable.errors()).sum());
 
     let first = exposed.first().map_or(Percent::ZERO, |minute| minute.weight);
     let mut comparison = Comparison::new(&terms, policy.next_weight(first));
@@ -175,7 +184,7 @@ pub fn replay(minutes: &[Minute], policy: &Policy) -> Vec<Judged> {
         let broken = comparison.hard_failure(baseline);
         let over_limit = comparison.limit().is_some_and(|limit| limit.peak() >= ERRORS.proof().ln());
         proven |= over_limit || comparison.peak() >= ERRORS.proof().ln();
-        let verdict = if broken || proven {
+        let verdict = if (broken && policy.hard_failure_decides) || proven {
             Opinion::Unhealthy
         } else if comparison.log_e() >= SUSPICION.ln() {
             Opinion::Hold
@@ -265,11 +274,13 @@ fn terms(before: &[Minute], streams: &[Kind], policy: &Policy) -> Terms {
                 .unwrap_or_else(|| dispersion(&slow(*quantile))),
             decides: policy.latency_decides,
         },
-        Kind::Metric(name) => policy.metrics.get(name).copied().unwrap_or(Term {
-            test: ERRORS,
-            phi: policy.phi.unwrap_or(1.0),
-            decides: true,
-        }),
+        Kind::Metric(name) => {
+            let rows =
+                || before.iter().map(|minute| minute.stable.metric(name).into_iter().collect()).collect::<Vec<_>>();
+            let phi = policy.metric_phis.get(name).copied().or(policy.phi).unwrap_or_else(|| dispersion(&rows()));
+            let term = policy.metrics.get(name).copied().unwrap_or(Term { test: ERRORS, phi, decides: true });
+            Term { phi, ..term }
+        }
     };
     Terms {
         horizon: policy.horizon,

@@ -1,6 +1,6 @@
 //! What the expected traffic lets the judge prove, said before the release starts.
 
-use crate::definition::length::Step;
+use crate::definition::length::{self, Step};
 use crate::definition::{HealthPolicy, LastStep, OnInconclusive};
 use crate::figures;
 use crate::judge::sequential::{ADVANCE, ERRORS};
@@ -11,6 +11,9 @@ use crate::weight::Percent;
 const LEAST_STABLE_ERRORS: f64 = 1.0;
 /// A dispersion from here on is worth a word.
 const BURSTY: f64 = 2.0;
+
+/// An error rate from here on is worth a word.
+const FAILING: f64 = 0.1;
 
 /// The traffic to expect.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,7 +63,7 @@ impl Forecast {
     pub(super) fn warnings(&self, steps: &[Step], health: &HealthPolicy, phi: f64) -> Vec<String> {
         if self.requests_per_second <= 0.0 {
             return vec![
-                "traffic: no requests in the last hour; without any the release holds at its first step, and in the end rolls back".into(),
+                "traffic: no requests in the last hour; without any there is no proof, and the release is held at its first step".into(),
             ];
         }
         let bursty = (phi >= BURSTY).then(|| {
@@ -68,22 +71,31 @@ impl Forecast {
                 "errors: they come in bursts (dispersion {phi:.1}), so that proof takes {phi:.1} times as many requests"
             )
         });
+        let failing = (self.error_rate >= FAILING).then(|| {
+            format!(
+                "errors: the stable version fails {} of its requests; quick errors make its answers look quick, so that a version that fails less may look slow: consider latency in health.dry_run for this release",
+                figures::percent(self.error_rate)
+            )
+        });
         let short = steps.iter().enumerate().filter_map(|(index, step)| {
             let next = steps.get(index + 1).map_or(Percent::ALL, |step| step.weight);
             let weight = step.weight.fraction();
-            if step.weight.is_nearly(next) {
+            if step.weight == Percent::ALL || (step.weight.is_nearly_all() && next == Percent::ALL) {
                 return None; // it needs none
             }
             let needed = ADVANCE.requests_needed(self.error_rate, weight, next.fraction(), phi);
-            let expected = self.requests_per_second * weight * f64::from(step.max_step_seconds);
+            // What is complete by then: the metrics' lag and the period of the shift are lost.
+            let unseen = u64::from(health.metric_lag_seconds + health.period_seconds);
+            let measured = length::longest_step_seconds(step, health).saturating_sub(unseen);
+            let expected = self.requests_per_second * weight * measured as f64;
             (expected < needed).then(|| {
                 let then = match health.on_inconclusive {
-                    OnInconclusive::Advance => "advances without proof",
+                    OnInconclusive::Advance => "advances without proof if nothing speaks against it",
                     OnInconclusive::Pause => "waits for approval",
                     OnInconclusive::Rollback => "rolls back",
                 };
                 format!(
-                    "step {}: proof of health before {next} takes {} requests of the candidate at the usual error rate of {}, and {} are expected within {} s: the step {then}",
+                    "step {}: proof of health before {next} takes {} requests of the candidate at the usual error rate of {}, and {} are expected to be measured within {} s: the step {then}",
                     step.weight,
                     figures::count(needed.ceil()),
                     figures::percent(self.error_rate),
@@ -92,6 +104,6 @@ impl Forecast {
                 )
             })
         });
-        bursty.into_iter().chain(short).collect()
+        bursty.into_iter().chain(failing).chain(short).collect()
     }
 }

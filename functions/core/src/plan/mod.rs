@@ -16,7 +16,7 @@ use crate::judge::comparison::{Term, Terms};
 use crate::judge::dispersion::dispersion;
 use crate::judge::latency::Quantile;
 use crate::judge::sequential::{ERRORS, Horizon};
-use crate::route::{Action, Groups};
+use crate::route::{self, Action, Groups};
 use crate::slot::Slot;
 use crate::version::Version;
 use crate::weight::Percent;
@@ -25,6 +25,10 @@ pub use forecast::Forecast;
 pub use refusal::{Refusal, Refused};
 pub use roles::{LiveRoute, Roles, roles};
 pub use survey::{AlarmState, History, SlowHistory, Survey, history_window, quantile_window, typical};
+
+/// Least dispersion with group stickiness: an access log split by client called 23 % of equal halves unhealthy at 1,
+/// and none at this.
+const STICKY: f64 = 10.0;
 
 /// What a release will do. Written into the lease before anything is changed.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -182,8 +186,14 @@ impl Draft {
         };
 
         let health = definition.health;
-        let baseline = survey.history.baseline(&health);
+        let mut baseline = survey.history.baseline(&health);
         let mut warnings = survey.warnings(&health);
+        if is_sticky(&roles) {
+            baseline.allow_for_sticky_clients();
+            warnings.push(format!(
+                "stickiness: clients stay with a slot, so that one failing client is many errors: a dispersion of at least {STICKY} is assumed, and the measured share follows the weights slowly"
+            ));
+        }
         let mut steps = definition.strategy.steps();
         if overrides.without_stable.is_some() {
             // Nothing serves on the other side, so there is nothing to be careful with and to compare with.
@@ -235,6 +245,24 @@ fn unhealthy(stable: &Side, survey: &Survey) -> Vec<Refusal> {
             counts: *counts,
         })
         .collect()
+}
+
+/// Whether any route keeps clients with the slot that answered them first.
+fn is_sticky(roles: &Roles) -> bool {
+    let sticky = |route: &PlannedRoute| {
+        route::forwards(&route.original).any(|forward| forward.stickiness.is_some_and(|stickiness| stickiness.enabled))
+    };
+    roles.routes.iter().any(sticky)
+}
+
+impl Baseline {
+    /// The history is of one slot, where clients of all kinds mix; between the slots they differ.
+    fn allow_for_sticky_clients(&mut self) {
+        let phis = self.latency.iter_mut().map(|threshold| &mut threshold.phi).chain(&mut self.metric_phis);
+        for phi in phis.chain([&mut self.phi]) {
+            *phi = phi.max(STICKY);
+        }
+    }
 }
 
 impl History {

@@ -40,7 +40,9 @@ pub enum Refusal {
         reason: UneditableRoute,
     },
     /// A route to somewhere else.
-    #[error("route {route} forwards to neither slot's target group; it forwards to {groups}")]
+    #[error(
+        "route {route} forwards to neither slot's target group; it forwards to {groups}: correct routes or slots.*.target_groups"
+    )]
     NeitherSlot {
         /// The route.
         route: RouteArn,
@@ -49,7 +51,7 @@ pub enum Refusal {
     },
     /// A route whose groups are not a pair.
     #[error(
-        "route {route} forwards to groups of different positions in slots.*.target_groups; the groups at one position belong to one load balancer"
+        "route {route} forwards to groups of different positions in slots.*.target_groups; the groups at one position belong to one load balancer: correct their order"
     )]
     MixedPair {
         /// The route.
@@ -62,7 +64,7 @@ pub enum Refusal {
     UnroutedPair(usize),
     /// A group behind two load balancers.
     #[error(
-        "slots.*.target_groups[{index}]: used by routes of {first} and {second}; a target group belongs to one load balancer"
+        "slots.*.target_groups[{index}]: used by routes of {first} and {second}; a target group belongs to one load balancer: correct the routes, or give the second load balancer groups of its own"
     )]
     TwoLoadBalancers {
         /// Position in the lists.
@@ -120,6 +122,9 @@ pub enum Refusal {
         /// Why not.
         reason: String,
     },
+    /// Something else that cannot be read.
+    #[error("{0}; correct what is asked for, or allow the function to ask")]
+    Unreadable(String),
     /// An alarm that would end the release at once.
     #[error("health.alarms[{index}]: {arn} is in ALARM; clear it first, or set its dry_run")]
     AlarmFiring {

@@ -10,7 +10,7 @@ use crate::judge::latency::Quantile;
 use crate::metrics::{Series, Window};
 use crate::targets::TargetCounts;
 
-/// Seconds that the dispersion and the thresholds look back, of periods of a minute.
+/// Periods that the dispersion and the thresholds look back over: six hours of minutes.
 const HISTORY_PERIODS: u32 = 360;
 /// Fewest periods, where they are longer than that.
 const LEAST_PERIODS: u32 = 24;
@@ -97,13 +97,22 @@ fn periods_back(health: &HealthPolicy) -> u32 {
     (HISTORY_PERIODS * period.min(60) / period).max(LEAST_PERIODS)
 }
 
-/// The typical value of a series: its median; nothing without values.
+/// The typical value of some series, each with how much its values count for: their weighted median; nothing without
+/// values.
 #[must_use]
-pub fn typical(series: &[&Series]) -> Option<f64> {
-    let mut values: Vec<f64> = series.iter().flat_map(|series| series.values().copied()).collect();
-    values.retain(|value| value.is_finite());
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
+pub fn typical(series: &[(&Series, &Series)]) -> Option<f64> {
+    let weighed = series.iter().flat_map(|(values, weights)| {
+        values.iter().map(|(at, value)| (*value, weights.get(at).copied().unwrap_or(0.0)))
+    });
+    let mut values: Vec<(f64, f64)> = weighed.filter(|(value, weight)| value.is_finite() && *weight > 0.0).collect();
+    values.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let half = values.iter().map(|(_, weight)| weight).sum::<f64>() / 2.0;
+    let mut below = 0.0;
+    let middle = values.iter().find(|(_, weight)| {
+        below += weight;
+        below >= half
+    });
+    middle.map(|(value, _)| *value)
 }
 
 impl Survey {
@@ -175,13 +184,15 @@ impl Survey {
 }
 
 impl History {
-    /// What traffic to expect, from the last hour, or since there was any.
+    /// What traffic to expect: the rate of the last hour, or since there was any, and the error rate of all hours.
     #[must_use]
     pub fn forecast(&self) -> Forecast {
         let period = self.period_seconds.max(1);
         let periods = usize::try_from(FORECAST_SECONDS.div_ceil(period)).unwrap_or(usize::MAX);
-        let hour = &self.service[self.service.len().saturating_sub(periods)..];
-        let young = hour.iter().position(|counts| counts.requests > 0.0).unwrap_or(hour.len());
+        let (earlier, hour) = self.service.split_at(self.service.len().saturating_sub(periods));
+        // A service that had no request before is younger than the hour.
+        let any = |counts: &Counts| counts.requests > 0.0;
+        let young = if earlier.iter().any(any) { 0 } else { hour.iter().position(any).unwrap_or(hour.len()) };
         let seconds = hour[young..].len() as f64 * f64::from(period);
         let requests: f64 = hour.iter().map(|counts| counts.requests).sum();
         Forecast {
@@ -203,7 +214,7 @@ mod tests {
         };
         assert_eq!(of(vec![minute(6000.0); 360]), 100.0);
         assert_eq!(of([vec![minute(0.0); 355], vec![minute(6000.0); 5]].concat()), 100.0);
-        assert_eq!(of([vec![minute(6000.0); 300], vec![minute(0.0); 30], vec![minute(6000.0); 30]].concat()), 100.0);
+        assert_eq!(of([vec![minute(6000.0); 300], vec![minute(0.0); 30], vec![minute(6000.0); 30]].concat()), 50.0);
         assert_eq!(of(vec![minute(0.0); 360]), 0.0);
         assert_eq!(of(Vec::new()), 0.0);
     }

@@ -6,7 +6,7 @@ use spillway_core::judge::dispersion::dispersion;
 use spillway_core::judge::hard_failure::{Baseline, hard_failure};
 use spillway_core::judge::latency::Quantile;
 use spillway_core::judge::recording::{self, Minute, Recorded};
-use spillway_core::judge::replay::{Policy, replay};
+use spillway_core::judge::replay::{Opinion, Policy, replay};
 use spillway_core::judge::sequential::{ADVANCE, ERRORS, Horizon, Process};
 use spillway_core::judge::{Counts, Pair};
 use spillway_core::weight::Percent;
@@ -324,6 +324,33 @@ fn a_dry_run_leaves_the_others_as_they_are() {
     assert_eq!(log_e(vec![term(false)], true), log_e(vec![], true));
     assert!(log_e(vec![term(true)], true) > log_e(vec![], true));
     assert_eq!(log_e(vec![term(false)], false), 0.0, "nothing decides: no evidence");
+}
+
+/// What the policy says of the absolute limit, the hard rule and the time before is done.
+#[test]
+fn a_replay_follows_its_policy() {
+    let start = Timestamp::from_second(1_800_000_000).unwrap();
+    let minute = |t: i64, weight: u16, errors: f64| Minute {
+        minute: start + SignedDuration::from_mins(t),
+        weight: Percent::whole(weight),
+        candidate: Recorded { requests: 500.0, errors, ..Recorded::default() },
+        stable: Recorded { requests: if weight == 100 { 0.0 } else { 500.0 }, errors, ..Recorded::default() },
+    };
+    let last = |minutes: &[Minute], policy: &Policy| replay(minutes, policy).last().unwrap().verdict;
+    let policy = Policy::new(vec![Percent::whole(50)], Horizon::planned(80));
+
+    let both_fail: Vec<Minute> = (0..6).map(|t| minute(t, 50, 100.0)).collect();
+    assert_ne!(last(&both_fail, &policy), Opinion::Unhealthy);
+    let limited = Policy { max_error_rate: Some(Percent::whole(5)), ..policy.clone() };
+    assert_eq!(last(&both_fail, &limited), Opinion::Unhealthy);
+
+    let broken_at_all: Vec<Minute> =
+        (0..3).map(|t| Minute { stable: Recorded::default(), ..minute(t, 100, 250.0) }).collect();
+    assert_eq!(last(&broken_at_all, &policy), Opinion::Unhealthy, "nothing to compare with");
+    let as_before = Policy { before: Some(Counts { errors: 1500.0, requests: 3000.0 }), ..policy.clone() };
+    assert_ne!(last(&broken_at_all, &as_before), Opinion::Unhealthy, "as bad as the hour before");
+    let dry_run = Policy { hard_failure_decides: false, ..policy };
+    assert_ne!(last(&broken_at_all, &dry_run), Opinion::Unhealthy);
 }
 
 /// Minutes before the release, whose slow answers come in bursts, make the judge expect bursts.

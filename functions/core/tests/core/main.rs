@@ -8,5 +8,6 @@ mod judge;
 mod layering;
 /// Planning.
 mod plan;
+mod release;
 /// Editing routes.
 mod route;

@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 use spillway_core::arn::{RouteArn, TargetGroupArn};
 use spillway_core::definition::ServiceDefinition;
 use spillway_core::definition::length::{self, MAX_HISTORY_EVENTS};
+use spillway_core::metrics;
 use spillway_core::plan::{self, Draft, LiveRoute, Overrides, Plan, Survey};
 use spillway_core::route::{Action, ActionKind, Forward, WeightedGroup};
 use spillway_core::targets::TargetCounts;
@@ -109,4 +110,15 @@ fn the_longest_release_fits_into_its_history() {
     assert!(events >= 16 * checks);
     assert_eq!(plan.horizon().planned, 5 * (10 + 20));
     assert!(plan.horizon().late >= 400 * 4);
+}
+
+/// A metric that is told apart by slot alone is asked for once, however many target groups the slot has.
+#[test]
+fn a_metric_of_the_services_own_is_asked_for_once() {
+    let plan = planned(json!({}));
+    for (value, queries) in [("{slot}", 1), ("{target_group}", 2), ("{slot} at {load_balancer}", 2)] {
+        let source = json!({"namespace": "Shop", "metric": "Declined", "dimensions": {"Of": value}});
+        let asked = metrics::custom_queries(&plan.stable, &serde_json::from_value(source).unwrap());
+        assert_eq!(asked.len(), queries, "{value}: {asked:?}");
+    }
 }
