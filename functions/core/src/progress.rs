@@ -28,9 +28,6 @@ pub struct Progress {
     /// The weight before that.
     #[serde(default)]
     pub weight_before: Percent,
-    /// Whether a hold has lasted to its end for nothing but weak evidence: no reason to take traffic back any more.
-    #[serde(default)]
-    pub held_out: bool,
     /// The end of the last metric period that a check has seen.
     #[serde(default)]
     pub judged_to: Option<Timestamp>,

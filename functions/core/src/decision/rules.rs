@@ -123,7 +123,6 @@ pub fn decide(plan: &Plan, progress: &Progress, seen: &Seen<'_>) -> Outcome {
     let since = |wanted: bool, since: Option<Timestamp>| wanted.then(|| since.unwrap_or(seen.now));
     after.held_since = since(held, progress.held_since);
     after.waiting_since = since(waiting, progress.waiting_since);
-    after.held_out |= matches!((decision, why), (Decision::Advance, Why::HoldIsOver(..)));
     if !waiting {
         after.waited_seconds += situation.seconds_since(progress.waiting_since);
     }
@@ -224,8 +223,8 @@ impl Situation<'_> {
         }
         let mut ruling = Ruling { held: true, ..Ruling::new(Decision::Hold, Why::Held(cause)) };
         // A minute tells most at an even split, and fewer users are exposed there. Only what the candidate did is a
-        // reason to move them, and only once.
-        if self.is_the_candidates(cause) && !self.progress.held_out && self.progress.weight > Percent::HALF {
+        // reason to move them.
+        if self.is_the_candidates(cause) && self.progress.weight > Percent::HALF {
             ruling.back = self.plan.steps.iter().rposition(|step| step.weight <= Percent::HALF);
         }
         ruling
