@@ -117,8 +117,7 @@ impl Ended {
 
 /// Releases, in a steady world: counts are what is expected, with the fractions carried on.
 fn release(plan: &Plan, around: &Surroundings) -> Ended {
-    let [period, check, lag] =
-        [plan.health.period_seconds, plan.health.check_seconds, plan.health.metric_lag_seconds].map(i64::from);
+    let [period, check] = [plan.health.period_seconds, plan.health.check_seconds].map(i64::from);
     let mut observed = Observed::default();
     let mut carried = (0.0, 0.0);
     let counts = |requests: f64, rate: f64, carried: &mut f64| {
@@ -161,7 +160,12 @@ fn release(plan: &Plan, around: &Surroundings) -> Ended {
             ended.weights.insert(at(drawn), weight);
             drawn += period;
         }
-        let window = Window::complete(progress.exposed_at.unwrap(), at(now), lag as u32, period as u32);
+        let window = Window::complete(
+            progress.exposed_at.unwrap(),
+            at(now),
+            plan.health.metric_lag_seconds,
+            plan.health.period_seconds,
+        );
         let mut visible = observed.clone();
         for side in [&mut visible.candidate, &mut visible.stable, &mut visible.load_balancers] {
             side.retain(|start, _| *start < window.end);
