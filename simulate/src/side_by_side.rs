@@ -255,6 +255,32 @@ mod tests {
         assert_eq!(labels(printed), labels(&tables(4, 1)));
     }
 
+    /// The guarantee itself: a candidate at the very edge of what is tolerated is called unhealthy in at most 1 % of releases,
+    /// whatever the traffic, however often one looks.
+    #[test]
+    fn at_the_edge_of_what_is_tolerated_the_guarantee_holds() {
+        const RELEASES: usize = 3000;
+        for row in [(5.0, 0.01), (50.0, 0.01), (500.0, 0.001), (5000.0, 0.0)] {
+            let service = service(row);
+            let edge = Candidate::failing("", ERRORS.tolerance * service.error_rate + ERRORS.slack);
+            let ours = tallies(&service, &edge, RELEASES, 3)[0].rolled_back;
+            // 1 % of 3000 is 30; 48 or more would happen in fewer than one of a thousand runs.
+            assert!(ours < 48, "{row:?}: {ours} of {RELEASES}");
+        }
+    }
+
+    /// As run, with errors and latency: a sound candidate is hardly ever rolled back, nor one that is slower by noise alone.
+    #[test]
+    fn as_it_is_run_sound_candidates_are_promoted() {
+        for jitter in [0.0, 0.1] {
+            let service = Service { latency: Latency { jitter, ..Latency::default() }, ..service((50.0, 0.001)) };
+            let sound = [Candidate::times("", 1.0, &service)];
+            let found = run(&service, &sound, &HealthPolicy::default(), 500, 11);
+            assert!(found[0].rolled_back <= 0.01, "{jitter}: {found:?}");
+            assert_eq!(found[0].releases, 500);
+        }
+    }
+
     /// As good as the stable version: the judge must hardly ever say otherwise, and must find what is five times worse.
     #[test]
     fn ours_is_right_where_thresholds_are_not() {
