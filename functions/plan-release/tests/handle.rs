@@ -245,10 +245,23 @@ async fn too_little_traffic_for_proof_is_said_with_numbers() {
     assert_eq!(
         few,
         [
-            "step 5 %: proof of health before 50 % takes 5 125 requests of the candidate at the usual error rate of 0.10 %, and 1 800 are expected to be measured within 900 s: the step advances without proof if nothing speaks against it",
+            "step 5 %: proof of health before 50 % takes 5 125 requests of the candidate at the usual error rate of 0.10 %, and 1 050 are expected to be measured within 600 s: the step advances without proof if nothing speaks against it",
         ]
     );
     assert_eq!(weights, [5.0, 50.0, 95.0]);
+    let plan_of = |adapt: &'static str| async move {
+        let mut definition = definition();
+        definition["strategy"]["adapt"] = json!(adapt);
+        plan(&with_traffic(3000, 1), &definition, release(&json!({}))).await.unwrap().plan
+    };
+    let adapted = plan_of("auto").await;
+    assert_eq!(adapted.steps[0].max_step_seconds, 300, "its minimum time");
+    assert!(
+        adapted.warnings.iter().any(|text| text.starts_with("short steps: 5 % as long as")),
+        "{:?}",
+        adapted.warnings
+    );
+    assert_eq!(plan_of("as_written").await.steps[0].max_step_seconds, 900);
     let (enough, _) = warnings(with_traffic(3_000_000, 1)).await;
     assert!(enough.is_empty(), "{enough:?}");
 }
@@ -256,9 +269,9 @@ async fn too_little_traffic_for_proof_is_said_with_numbers() {
 /// At 95 % the stable version would answer 75 requests in a quarter of an hour: nothing to compare with.
 #[tokio::test]
 async fn the_last_step_is_95_percent_only_where_that_tells_something() {
-    let weights = |world: World, last_step: &'static str| async move {
+    let weights = |world: World, adapt: &'static str| async move {
         let mut definition = definition();
-        definition["strategy"]["last_step"] = json!(last_step);
+        definition["strategy"]["adapt"] = json!(adapt);
         let plan = plan(&world, &definition, release(&json!({}))).await.unwrap().plan;
         let said = plan.warnings.iter().any(|text| text.starts_with("last step: 50 % in place of 95 %"));
         (plan.steps.iter().map(|step| step.weight.into()).collect::<Vec<f64>>(), said)

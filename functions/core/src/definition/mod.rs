@@ -20,7 +20,7 @@ pub use health::{
     OnInsufficientData,
 };
 pub use problems::{InvalidDefinition, Problem};
-pub use strategy::{Canary, LastStep, Linear, StepSetting, Strategy, StrategyType};
+pub use strategy::{Adapt, Canary, Linear, StepSetting, Strategy, StrategyType};
 
 checked_text!(
     /// Name of a service, and of its parameter and lease.

@@ -29,21 +29,22 @@ pub struct Strategy {
     #[serde(default = "default_max_step")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 604_800)))]
     pub max_step_seconds: u32,
-    /// What planning may do about a last step above 50 %. Default `auto`.
+    /// Whether planning may fit the steps to the expected traffic. Default `auto`.
     #[serde(default)]
-    pub last_step: LastStep,
+    pub adapt: Adapt,
 }
 
-/// What planning may do about a last step above 50 %, where little traffic is left to compare with.
+/// Whether planning may fit the steps to the expected traffic. It says what it did.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum LastStep {
-    /// Steps above 50 % are left out where the stable version's traffic there would tell nothing: the release goes from
-    /// 50 % to 100 %, and the plan says so.
+pub enum Adapt {
+    /// It may: steps above 50 % are left out, and 50 % gets their time, where the stable version's traffic there would be
+    /// too little to compare with; steps below 20 % in which proof is out of reach last no longer than it takes to
+    /// measure their minimum time.
     #[default]
     Auto,
-    /// Nothing.
+    /// It may not.
     AsWritten,
 }
 
@@ -210,7 +211,7 @@ impl Strategy {
             linear: Linear::default(),
             minimum_time_seconds: default_minimum_time(),
             max_step_seconds: default_max_step(),
-            last_step: LastStep::default(),
+            adapt: Adapt::default(),
         }
     }
 

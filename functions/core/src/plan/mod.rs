@@ -202,7 +202,9 @@ impl Draft {
             }
         } else {
             let forecast = survey.history.forecast();
-            warnings.extend(forecast.choose_last_step(&mut steps, definition.strategy.last_step, baseline.phi));
+            warnings.extend(forecast.choose_last_step(&mut steps, definition.strategy.adapt, baseline.phi));
+            let adapt = definition.strategy.adapt;
+            warnings.extend(forecast.shorten_hopeless_steps(&mut steps, adapt, &health, baseline.phi));
             warnings.extend(forecast.warnings(&steps, &health, baseline.phi));
         }
         Ok(Plan {

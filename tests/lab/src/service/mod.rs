@@ -173,7 +173,7 @@ impl Service<'_> {
                 "linear": {"increment": 20},
                 "minimum_time_seconds": 3,
                 "max_step_seconds": 20,
-                "last_step": "as_written",
+                "adapt": "as_written",
             },
             "readiness": {"timeout_seconds": 20, "poll_seconds": 1, "minimum_healthy_percent": 100},
             "health": {

@@ -91,7 +91,7 @@ impl Chapter {
             "canary": {"steps": [10, 50, 95]},
             "minimum_time_seconds": 4,
             "max_step_seconds": if self == Self::Faulty { 20 } else { 6 },
-            "last_step": "as_written",
+            "adapt": "as_written",
         });
         definition["readiness"]["timeout_seconds"] = json!(12);
         definition
