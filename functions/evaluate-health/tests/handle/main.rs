@@ -1,0 +1,65 @@
+//! The handler in an in-memory world.
+
+/// What the gates say.
+mod gates;
+/// What the rules make of it.
+mod rules;
+
+use evaluate_health::{Event, handle};
+use jiff::Timestamp;
+use serde_json::json;
+use spillway_core::decision::gates::Finding;
+use spillway_core::decision::{Check, Command};
+use spillway_core::plan::Plan;
+use spillway_core::progress::Progress;
+use spillway_core::targets::TargetState;
+use spillway_core::weight::Percent;
+use spillway_world::{World, group, lease, plan};
+
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + 60 * minute).unwrap()
+}
+
+fn world() -> World {
+    let world = World::of_shop();
+    world.state().targets.insert(group("green").as_str().into(), vec![TargetState::Healthy; 2]);
+    world
+}
+
+/// A minute of traffic: requests and errors of the candidate and of the stable slot.
+fn minute(world: &World, minute: i64, candidate: (u32, u32), stable: (u32, u32)) {
+    world.record(&group("green"), at(minute), candidate.0, candidate.1);
+    world.record(&group("blue"), at(minute), stable.0, stable.1);
+}
+
+/// Exposed at minute 0, at step 0 (5 %) since then.
+fn progress() -> Progress {
+    Progress {
+        position: 0,
+        weight: Percent::whole(5),
+        shifted_at: Some(at(0)),
+        exposed_at: Some(at(0)),
+        ..Progress::default()
+    }
+}
+
+/// The series of a group's requests.
+fn requests(name: &str) -> String {
+    format!("app/shop/1 {} RequestCount Sum", group(name).dimension())
+}
+
+/// What a gate says, and its line.
+fn gate<'a>(check: &'a Check, name: &str) -> (Finding, &'a str) {
+    let gate = check.evidence.gates.iter().find(|gate| gate.gate == name);
+    let gate = gate.unwrap_or_else(|| panic!("no gate {name} in {:?}", check.evidence.gates));
+    (gate.finding, &gate.line)
+}
+
+async fn look(world: &World, plan: Plan, progress: Progress, now: Timestamp) -> Check {
+    let event = Event { lease: lease(), plan, progress, command: Command::None };
+    handle(world, world, || now, event).await.unwrap()
+}
+
+fn the_plan() -> Plan {
+    plan(&json!({"opaque": "2"}))
+}
