@@ -32,7 +32,8 @@ pub struct Arguments {
     /// Error rate of the stable version in percent.
     #[arg(long, value_name = "PERCENT", value_parser = error_rate, required_unless_present = "from_cloudwatch")]
     error_rate: Option<f64>,
-    /// Take both from the last hour of the service that --policy defines. AWS is configured as for the aws command.
+    /// Take both from the last hours of the service that --policy defines. Credentials, region and endpoints come from the
+    /// environment or the shared configuration files (no single sign-on).
     #[arg(long, requires = "policy", conflicts_with_all = ["rps", "error_rate"])]
     from_cloudwatch: bool,
     /// A service definition, or an object with its `strategy` and `health`; otherwise the defaults.
