@@ -1,15 +1,17 @@
 //! What is found out before the plan: the stable slot's targets, the alarms, and the hours before.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use spillway_aws::error::ApiError;
 use spillway_aws::ports::{Alarms, Metrics, Targets, Zones};
-use spillway_core::arn::AlarmArn;
+use spillway_core::arn::{AlarmArn, LoadBalancerDimension, RouteArn, TargetGroupArn};
 use spillway_core::definition::{CustomSource, HealthPolicy, ServiceDefinition};
 use spillway_core::judge::Counts;
 use spillway_core::judge::latency::Quantile;
 use spillway_core::metrics::{self, Batch, CountSeries, Metric, Part, Series, Window};
 use spillway_core::plan::{
-    History, Refusal, Roles, Side, SlowHistory, Survey, history_window, quantile_window, typical,
+    History, PlannedGroup, Refusal, Roles, Side, SlowHistory, Survey, history_window, quantile_window, typical,
 };
 use spillway_core::slot::Slot;
 use spillway_core::targets::TargetCounts;
@@ -26,7 +28,8 @@ pub(crate) async fn survey(
 ) -> Result<Survey, ApiError> {
     let arns: Vec<AlarmArn> = definition.health.alarms.iter().map(|alarm| alarm.arn.clone()).collect();
     let alarms = if arns.is_empty() { Vec::new() } else { known(cloudwatch.states(&arns).await, refusals)? };
-    let Some(roles) = roles else { return Ok(Survey { alarms, ..Survey::default() }) };
+    let missing_metrics = known(missing_metrics(cloudwatch, definition).await, refusals)?;
+    let Some(roles) = roles else { return Ok(Survey { alarms, missing_metrics, ..Survey::default() }) };
 
     let stable = roles.side(definition, roles.stable);
     let mut stable_targets = Vec::with_capacity(stable.groups.len());
@@ -34,7 +37,6 @@ pub(crate) async fn survey(
         let states = known(load_balancers.states(&group.arn).await.map(Some), refusals)?;
         stable_targets.extend(states.map(|states| TargetCounts::of(&states)));
     }
-    let missing_metrics = known(missing_metrics(cloudwatch, definition, roles).await, refusals)?;
     let history = known(history(load_balancers, cloudwatch, definition, roles, now).await, refusals)?;
     Ok(Survey { stable_targets, alarms, missing_metrics, history })
 }
@@ -70,12 +72,11 @@ async fn zones(source: &impl Zones, roles: &Roles) -> Result<Vec<String>, ApiErr
 async fn missing_metrics(
     source: &impl Metrics,
     definition: &ServiceDefinition,
-    roles: &Roles,
 ) -> Result<Vec<(usize, &'static str)>, ApiError> {
     let mut missing = Vec::new();
     for (index, metric) in definition.health.metrics.iter().enumerate() {
         for (field, of) in [("count", &metric.count), ("denominator", &metric.denominator)] {
-            if !exists(source, definition, roles, of).await? {
+            if !exists(source, definition, of).await? {
                 missing.push((index, field));
             }
         }
@@ -83,20 +84,29 @@ async fn missing_metrics(
     Ok(missing)
 }
 
-async fn exists(
-    source: &impl Metrics,
-    definition: &ServiceDefinition,
-    roles: &Roles,
-    of: &CustomSource,
-) -> Result<bool, ApiError> {
+async fn exists(source: &impl Metrics, definition: &ServiceDefinition, of: &CustomSource) -> Result<bool, ApiError> {
     for slot in Slot::BOTH {
-        for query in metrics::custom_queries(&roles.side(definition, slot), of) {
+        for query in metrics::custom_queries(&anywhere(definition, slot), of) {
             if source.exists(&query).await? {
                 return Ok(true);
             }
         }
     }
     Ok(false)
+}
+
+/// A slot with each of its target groups behind each load balancer: which belongs to which need not be clear yet.
+fn anywhere(definition: &ServiceDefinition, slot: Slot) -> Side {
+    let chosen = definition.slots.get(slot);
+    let load_balancers: BTreeSet<LoadBalancerDimension> =
+        definition.routes.iter().map(RouteArn::load_balancer).collect();
+    let behind = |arn: &TargetGroupArn| {
+        let arn = arn.clone();
+        load_balancers
+            .iter()
+            .map(move |load_balancer| PlannedGroup { arn: arn.clone(), load_balancer: load_balancer.clone() })
+    };
+    Side { slot, groups: chosen.target_groups.iter().flat_map(behind).collect(), compute: chosen.compute.clone() }
 }
 
 /// The stable slot in the hours before: two calls, since what is slow is told by the first, and one for the quantiles.

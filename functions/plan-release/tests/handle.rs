@@ -187,7 +187,7 @@ async fn reasons_of_all_kinds_are_told_together() {
     world.state().alarms.insert("shop-slow".into(), AlarmState::Ok);
     let request = json!({"service": "shop", "version": {"image": "shop:latest"}});
     let error = plan(&world, &watched(), request).await.unwrap_err().to_string();
-    for reason in ["by digest", "forwards to neither slot", "is in ALARM"] {
+    for reason in ["by digest", "forwards to neither slot", "is in ALARM", "knows no metric Declined in Shop"] {
         assert!(error.contains(reason), "{reason}: {error}");
     }
 }

@@ -206,6 +206,17 @@ impl History {
 mod tests {
     use super::*;
 
+    /// A load balancer with a hundredth of the traffic does not set the threshold of the other.
+    #[test]
+    fn quantiles_count_for_the_requests_behind_them() {
+        let at = |hour: i64| Timestamp::from_second(1_800_000_000 + 3600 * hour).unwrap();
+        let series = |value: f64| (0..6).map(|hour| (at(hour), value)).collect::<Series>();
+        let (public, internal) = ((series(0.1), series(9900.0)), (series(5.0), series(100.0)));
+        assert_eq!(typical(&[(&public.0, &public.1), (&internal.0, &internal.1)]), Some(0.1));
+        assert_eq!(typical(&[(&internal.0, &internal.1)]), Some(5.0));
+        assert_eq!(typical(&[(&internal.0, &Series::new())]), None, "nothing behind it");
+    }
+
     #[test]
     fn a_young_service_is_forecast_from_what_there_is_of_it() {
         let minute = |requests| Counts { errors: 0.0, requests };

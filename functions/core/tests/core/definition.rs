@@ -123,6 +123,11 @@ fn rules_between_fields_are_checked() {
             vec![("/health/alarms/0/arn", json!("arn:aws:cloudwatch:us-east-1:123456789012:alarm:x"))],
             "health.alarms[0].arn",
         ),
+        // Minutes are kept for 15 days.
+        (
+            vec![("/strategy/max_step_seconds", json!(400_000)), ("/health/check_seconds", json!(600))],
+            "health.period_seconds",
+        ),
         (vec![("/health/dry_run", json!(["errors", "errors"]))], "health.dry_run[1]"),
         (
             vec![("/health/check_seconds", json!(1)), ("/strategy/max_step_seconds", json!(604_800))],

@@ -353,6 +353,46 @@ fn a_replay_follows_its_policy() {
     assert_ne!(last(&broken_at_all, &dry_run), Opinion::Unhealthy);
 }
 
+/// The dispersion of a metric of the service's own: what is known of it, else what is asked for, else what the minutes
+/// before say; a definition changes none of that.
+#[test]
+fn the_dispersion_of_a_metric_is_what_is_known_of_it() {
+    let start = Timestamp::from_second(1_800_000_000).unwrap();
+    let side = |count: f64| Recorded {
+        requests: 100.0,
+        metrics: [("m".into(), (count, 1000.0))].into(),
+        ..Recorded::default()
+    };
+    let mut minutes: Vec<Minute> = (0..60)
+        .map(|t| Minute {
+            minute: start + SignedDuration::from_mins(t),
+            weight: Percent::ZERO,
+            candidate: Recorded::default(),
+            stable: side(if t % 2 == 0 { 5.0 } else { 35.0 }),
+        })
+        .collect();
+    minutes.extend((60..63).map(|t| Minute {
+        minute: start + SignedDuration::from_mins(t),
+        weight: Percent::HALF,
+        candidate: side(50.0),
+        stable: side(20.0),
+    }));
+    let log_e = |policy: &Policy| replay(&minutes, policy).last().unwrap().log_e["metric m"];
+    let mut policy = Policy::new(vec![Percent::HALF], Horizon::planned(80));
+    let term = Term { test: ERRORS, phi: 1.0, decides: true };
+    for defined in [false, true] {
+        if defined {
+            policy.metrics.insert("m".into(), term);
+        }
+        let estimated = log_e(&policy);
+        let one = log_e(&Policy { phi: Some(1.0), ..policy.clone() });
+        let ten = log_e(&Policy { phi: Some(10.0), ..policy.clone() });
+        let known = log_e(&Policy { phi: Some(10.0), metric_phis: [("m".into(), 1.0)].into(), ..policy.clone() });
+        assert!(one > estimated + 1.0 && one > ten + 1.0, "{one} {estimated} {ten}");
+        assert_eq!(known, one);
+    }
+}
+
 /// Minutes before the release, whose slow answers come in bursts, make the judge expect bursts.
 #[test]
 fn the_dispersion_of_slow_answers_is_estimated_from_the_minutes_before() {

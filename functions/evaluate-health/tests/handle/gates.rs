@@ -303,3 +303,20 @@ async fn half_of_the_hosts_gone_holds() {
         assert_eq!(check.decision, decision, "{healthy}: {}", check.reason);
     }
 }
+
+/// More new periods than one answer holds are told by the checks after it, in order, and none is lost.
+#[tokio::test]
+async fn what_does_not_fit_is_told_by_the_next_check() {
+    let world = world();
+    for m in 0..300 {
+        minute(&world, m, (15, 0), (285, 0));
+    }
+    let paused = Progress { waiting_since: Some(at(1)), ..progress() };
+    let (mut progress, mut told) = (paused, Vec::new());
+    for _ in 0..4 {
+        let check = look(&world, the_plan(), progress, at(302)).await;
+        told.extend(check.evidence.minutes.iter().map(|minute| minute.minute));
+        progress = check.progress;
+    }
+    assert_eq!(told, (0..300).map(at).collect::<Vec<_>>());
+}
