@@ -41,6 +41,11 @@ async fn a_slow_candidate_is_rolled_back_and_an_equal_one_is_not() {
         record_slow(&world, 0..6, candidate, [500, 100, 10]);
         let check = look(&world, plan_with_latency(), progress(), at(8)).await;
         assert_eq!(check.decision == Decision::RollBack, rolled_back, "{}", check.reason);
+        let mut tried = plan_with_latency();
+        tried.health.dry_run = vec![serde_json::from_value(json!("latency")).unwrap()];
+        let dry_run = look(&world, tried, progress(), at(8)).await;
+        assert_ne!(dry_run.decision, Decision::RollBack, "{}", dry_run.reason);
+        assert!(gate(&dry_run, "latency p90").1.ends_with("(dry run)"));
         let (finding, line) = gate(&check, "latency p90");
         assert_eq!(finding == Finding::Failed, rolled_back, "{line}");
         assert!(line.contains("slower than 0.20 s, stable 10 % of 180 000"), "{line}");
