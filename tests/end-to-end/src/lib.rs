@@ -40,9 +40,9 @@ pub async fn assert_all_on(service: &Service<'_>, traffic: &Traffic, slot: Slot,
         };
         assert!(on > Some(0) && off.unwrap_or(0) == 0, "{route:?}");
     }
-    let before = traffic.snapshot();
+    let from_now_on = traffic.watch();
     let enough = eventually(Duration::from_secs(10), || async {
-        let so_far = &traffic.snapshot() - &before;
+        let so_far = from_now_on.snapshot();
         if so_far.ok + so_far.failed >= 100 { Ok(so_far) } else { Err(format!("{} answers", so_far.ok)) }
     })
     .await;

@@ -49,4 +49,4 @@ pub use execution::{Execution, ExecutionError, Outcome, Status};
 pub use lab::{Builder, Lab, LabError};
 pub use service::{Compute, Service, ServiceBuilder, Slot};
 pub use spillway_lab_alb::{Actions, Alb, ApiCall, Counts, ElbCounts, Faults, Settings as AlbSettings, TokenBucket};
-pub use traffic::{Traffic, TrafficCounts, VersionCounts};
+pub use traffic::{Traffic, TrafficCounts, VersionCounts, Watch};

@@ -56,6 +56,24 @@ impl TrafficCounts {
         (answers > 0).then(|| self.latency_us as f64 / 1000.0 / answers as f64)
     }
 
+    /// Notes the answer to one request: its status and version, or that there is none.
+    fn answered(&mut self, answer: Option<&(u16, Option<String>)>, latency: Duration) {
+        let Some((status, version)) = answer else {
+            self.failed += 1;
+            self.unanswered += 1;
+            return;
+        };
+        let failed = *status >= 500;
+        *(if failed { &mut self.failed } else { &mut self.ok }) += 1;
+        *self.by_status.entry(*status).or_default() += 1;
+        self.latency_us += u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        if let Some(version) = version {
+            let own = self.by_version.entry(version.clone()).or_default();
+            own.requests += 1;
+            own.errors += u64::from(failed);
+        }
+    }
+
     /// The share of the answers with a version that this version gave, 0 to 1; 0 without any.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts of a test stay far below 2^52")]
@@ -94,7 +112,24 @@ impl Sub for &TrafficCounts {
 #[derive(Debug)]
 pub struct Traffic {
     counts: Arc<Mutex<TrafficCounts>>,
+    watches: Watches,
     schedule: JoinHandle<()>,
+}
+
+type Watches = Arc<Mutex<Vec<(Instant, Arc<Mutex<TrafficCounts>>)>>>;
+
+/// The requests that were sent from some moment on, and no others: an answer to an earlier one does not count.
+#[derive(Debug)]
+pub struct Watch {
+    counts: Arc<Mutex<TrafficCounts>>,
+}
+
+impl Watch {
+    /// The totals so far.
+    #[must_use]
+    pub fn snapshot(&self) -> TrafficCounts {
+        lock(&self.counts).clone()
+    }
 }
 
 impl Traffic {
@@ -106,10 +141,12 @@ impl Traffic {
     #[must_use]
     pub fn start(url: &str, requests_per_second: f64, sessions: usize) -> Self {
         let counts = Arc::new(Mutex::new(TrafficCounts::default()));
+        let watches = Watches::default();
         let sender = Sender {
             url: url.to_owned(),
             client: Client::builder(TokioExecutor::new()).build_http(),
             counts: Arc::clone(&counts),
+            watches: Arc::clone(&watches),
         };
         let jars: Vec<Jar> = (0..sessions).map(|_| Jar::default()).collect();
         let schedule = tokio::spawn(async move {
@@ -117,12 +154,21 @@ impl Traffic {
             for number in 0_u32.. {
                 let due = start + Duration::from_secs_f64(f64::from(number) / requests_per_second);
                 tokio::time::sleep_until(due.into()).await;
-                lock(&sender.counts).sent += 1;
                 let jar = jars.get(number as usize % jars.len().max(1)).cloned();
-                tokio::spawn(sender.clone().send(jar));
+                let started = Instant::now();
+                sender.note(started, |counts| counts.sent += 1);
+                tokio::spawn(sender.clone().send(jar, started));
             }
         });
-        Self { counts, schedule }
+        Self { counts, watches, schedule }
+    }
+
+    /// Counts what is sent from now on.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        let counts = Arc::new(Mutex::new(TrafficCounts::default()));
+        lock(&self.watches).push((Instant::now(), Arc::clone(&counts)));
+        Watch { counts }
     }
 
     /// The totals so far.
@@ -159,26 +205,21 @@ struct Sender {
     url: String,
     client: Client<HttpConnector, Full<Bytes>>,
     counts: Arc<Mutex<TrafficCounts>>,
+    watches: Watches,
 }
 
 impl Sender {
-    async fn send(self, jar: Option<Jar>) {
-        let started = Instant::now();
+    async fn send(self, jar: Option<Jar>, started: Instant) {
         let answer = tokio::time::timeout(PATIENCE, self.exchange(jar.as_ref())).await.ok().flatten();
-        let mut counts = lock(&self.counts);
-        let Some((status, version)) = answer else {
-            counts.failed += 1;
-            counts.unanswered += 1;
-            return;
-        };
-        let failed = status >= 500;
-        *(if failed { &mut counts.failed } else { &mut counts.ok }) += 1;
-        *counts.by_status.entry(status).or_default() += 1;
-        counts.latency_us += u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        if let Some(version) = version {
-            let own = counts.by_version.entry(version).or_default();
-            own.requests += 1;
-            own.errors += u64::from(failed);
+        let latency = started.elapsed();
+        self.note(started, |counts| counts.answered(answer.as_ref(), latency));
+    }
+
+    /// In the totals, and in every watch that had begun when the request was sent.
+    fn note(&self, started: Instant, change: impl Fn(&mut TrafficCounts)) {
+        change(&mut lock(&self.counts));
+        for (_, counts) in lock(&self.watches).iter().filter(|(since, _)| *since <= started) {
+            change(&mut lock(counts));
         }
     }
 
