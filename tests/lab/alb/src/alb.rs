@@ -86,7 +86,7 @@ impl Alb {
     }
 
     /// Target group ARNs and weights of the forward action of a rule, or of a listener's default
-    /// action, as the API would tell (the data plane may lag behind).
+    /// action, as they were last set (the data plane and what the API tells may lag behind).
     pub fn weights(&self, route_arn: &str) -> Option<Vec<(String, u32)>> {
         self.shared.state().weights(route_arn)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::arn;
 use crate::metrics::Metric;
 
 /// Which API actions a throttle covers. The actions of one throttle share one bucket, as AWS's
@@ -74,6 +75,15 @@ pub(crate) struct Arrival {
     pub(crate) share: f64,
 }
 
+/// How long a change of a route takes to come through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lag {
+    /// To the data plane.
+    pub(crate) data_plane: Duration,
+    /// To what the API tells.
+    pub(crate) reads: Duration,
+}
+
 /// Thread-safe switches, all off at the start; they can be changed at any time.
 #[derive(Debug, Default)]
 pub struct Faults {
@@ -83,6 +93,9 @@ pub struct Faults {
 #[derive(Debug, Default)]
 struct Switches {
     propagation_delay: Duration,
+    propagation_delays: BTreeMap<String, Duration>,
+    stale_reads: Option<StaleReads>,
+    slow_release: Duration,
     throttles: Vec<Throttle>,
     failures: Vec<Failure>,
     lost: Vec<(String, usize)>,
@@ -93,6 +106,13 @@ struct Switches {
     drop_metrics: bool,
     page_size: Option<usize>,
     partial: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct StaleReads {
+    delay: Duration,
+    /// Changes before this are told as they are.
+    since: Instant,
 }
 
 #[derive(Debug)]
@@ -113,9 +133,38 @@ struct Failure {
 
 impl Faults {
     /// After a change of a rule or a listener the data plane goes on using the previous
-    /// configuration for this long ("rule updates do not take effect immediately", user guide).
+    /// configuration for this long ("rule updates do not take effect immediately", user guide). A
+    /// change keeps the delay it was made with.
     pub fn propagation_delay(&self, delay: Duration) {
         self.lock().propagation_delay = delay;
+    }
+
+    /// The same for one route, by the ARN of its rule, or of its listener for the default action; what
+    /// counts is the longer of the two. Other routes do not wait for it.
+    ///
+    /// # Panics
+    ///
+    /// If this is not the ARN of a rule or a listener.
+    pub fn propagation_delay_of(&self, route_arn: &str, delay: Duration) {
+        let route = arn::is("listener-rule", route_arn) || arn::is("listener", route_arn);
+        assert!(route, "{route_arn} is not the ARN of a rule or a listener");
+        self.lock().propagation_delays.insert(route_arn.to_owned(), delay);
+    }
+
+    /// Reads are eventually consistent: for this long after a `ModifyRule`, or a `ModifyListener` with
+    /// default actions, `DescribeRules` and `DescribeListeners` go on telling the previous
+    /// configuration. The answer to the change itself tells the new one, and the data plane does not
+    /// wait for the reads. Rules created or deleted are told, or gone, at once, and so are changes made
+    /// before this was set; so `Duration::ZERO` ends it.
+    pub fn stale_reads(&self, delay: Duration) {
+        let since = Instant::now();
+        self.lock().stale_reads = (!delay.is_zero()).then_some(StaleReads { delay, since });
+    }
+
+    /// For this long after the last rule or listener stopped referring to a target group,
+    /// `DeleteTargetGroup` goes on answering `ResourceInUse`. `Duration::ZERO` ends it.
+    pub fn slow_release(&self, delay: Duration) {
+        self.lock().slow_release = delay;
     }
 
     /// Answers `Throttling` "Rate exceeded" once `bucket` is empty; `None` lifts the throttle that
@@ -213,8 +262,23 @@ impl Faults {
         Fate::Serve { lose_response }
     }
 
-    pub(crate) fn current_propagation_delay(&self) -> Duration {
-        self.lock().propagation_delay
+    /// How long a change takes that is made now, of the route that goes by any of these ARNs.
+    pub(crate) fn lag(&self, route_arns: &[&str]) -> Lag {
+        let switches = self.lock();
+        let own = route_arns.iter().filter_map(|arn| switches.propagation_delays.get(*arn).copied());
+        Lag {
+            data_plane: own.fold(switches.propagation_delay, Duration::max),
+            reads: switches.stale_reads.map_or(Duration::ZERO, |stale| stale.delay),
+        }
+    }
+
+    /// Since when reads are stale; none if they are not.
+    pub(crate) fn stale_since(&self) -> Option<Instant> {
+        self.lock().stale_reads.map(|stale| stale.since)
+    }
+
+    pub(crate) fn current_slow_release(&self) -> Duration {
+        self.lock().slow_release
     }
 
     pub(crate) fn arrival(&self, metric: Metric) -> Arrival {
@@ -312,6 +376,31 @@ mod tests {
         assert_eq!(delays(), [5, 2]);
         faults.metric_delay_of(errors, Duration::ZERO);
         assert_eq!(delays(), [2, 2]);
+    }
+
+    #[test]
+    fn the_longer_propagation_delay_counts_and_only_for_its_route() {
+        let faults = Faults::default();
+        let [rule, listener] = ["listener-rule", "listener"]
+            .map(|kind| format!("arn:aws:elasticloadbalancing:us-east-1:000000000000:{kind}/app/shop/1/2"));
+        let lags = || {
+            let routes: [&[&str]; 3] = [&[&rule], &["its default rule", &listener], &["another"]];
+            routes.map(|arns| faults.lag(arns).data_plane.as_secs())
+        };
+        faults.propagation_delay_of(&rule, Duration::from_secs(5));
+        assert_eq!(lags(), [5, 0, 0]);
+        faults.propagation_delay(Duration::from_secs(2));
+        assert_eq!(lags(), [5, 2, 2]);
+        faults.propagation_delay_of(&listener, Duration::from_secs(3));
+        faults.propagation_delay_of(&rule, Duration::from_secs(1));
+        assert_eq!(lags(), [2, 3, 2]);
+    }
+
+    #[test]
+    #[should_panic(expected = "is not the ARN of a rule or a listener")]
+    fn a_propagation_delay_of_something_else_is_refused() {
+        let group = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/blue/1";
+        Faults::default().propagation_delay_of(group, Duration::ZERO);
     }
 
     #[test]

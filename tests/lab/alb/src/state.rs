@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 use crate::action::{self, Action};
 use crate::arn::Prefix;
 use crate::condition::Condition;
+use crate::faults::Lag;
 use crate::settings::Settings;
 use crate::target_group::TargetGroup;
 
@@ -61,8 +62,16 @@ pub(crate) struct Rule {
     /// None for the default rule.
     pub(crate) priority: Option<u32>,
     pub(crate) current: Config,
-    /// Earlier configurations, each with the end of its use by the data plane.
-    earlier: Vec<(Instant, Config)>,
+    /// Configurations that were replaced and may still count, oldest first.
+    earlier: Vec<Replaced>,
+}
+
+/// An earlier configuration of a rule.
+#[derive(Debug)]
+struct Replaced {
+    config: Config,
+    at: Instant,
+    lag: Lag,
 }
 
 /// What a change of a rule replaces.
@@ -77,18 +86,32 @@ impl Rule {
         Self { arn, listener, priority, current: config, earlier: Vec::new() }
     }
 
-    /// Changes the rule; the data plane follows after `delay`.
-    pub(crate) fn change(&mut self, config: Config, now: Instant, delay: Duration) {
-        let old = std::mem::replace(&mut self.current, config);
-        self.earlier.retain(|(until, _)| *until > now);
-        if !delay.is_zero() {
-            self.earlier.push((now + delay, old));
-        }
+    /// Changes the rule; the data plane and what the API tells follow after `lag`.
+    pub(crate) fn change(&mut self, config: Config, now: Instant, lag: Lag) {
+        let config = std::mem::replace(&mut self.current, config);
+        self.earlier.retain(|replaced| replaced.counts(now, replaced.lag.data_plane.max(replaced.lag.reads)));
+        self.earlier.push(Replaced { config, at: now, lag });
     }
 
     /// What the data plane goes by now.
     pub(crate) fn effective(&self, now: Instant) -> &Config {
-        self.earlier.iter().find(|(until, _)| *until > now).map_or(&self.current, |(_, config)| config)
+        self.first(|replaced| replaced.counts(now, replaced.lag.data_plane))
+    }
+
+    /// What the API tells now; with reads stale since some time, changes since then are told late.
+    pub(crate) fn told(&self, now: Instant, stale_since: Option<Instant>) -> &Config {
+        let stale = |replaced: &Replaced| stale_since.is_some_and(|since| replaced.at >= since);
+        self.first(|replaced| stale(replaced) && replaced.counts(now, replaced.lag.reads))
+    }
+
+    fn first(&self, counts: impl Fn(&Replaced) -> bool) -> &Config {
+        self.earlier.iter().find(|replaced| counts(replaced)).map_or(&self.current, |replaced| &replaced.config)
+    }
+}
+
+impl Replaced {
+    fn counts(&self, now: Instant, lag: Duration) -> bool {
+        now.saturating_duration_since(self.at) < lag
     }
 }
 
@@ -131,6 +154,7 @@ impl State {
 
     /// Works out anew which target groups are in use, weight 0 included.
     pub(crate) fn refresh_use(&mut self) {
+        let now = Instant::now();
         let mut users: BTreeMap<String, String> = BTreeMap::new();
         for rule in self.rules.values() {
             let Some(load_balancer) = self.load_balancer_of(&rule.listener) else { continue };
@@ -139,7 +163,7 @@ impl State {
             }
         }
         for (arn, group) in &mut self.target_groups {
-            group.set_used_by(users.remove(arn));
+            group.set_used_by(users.remove(arn), now);
         }
     }
 
@@ -154,5 +178,62 @@ impl State {
     pub(crate) fn weights(&self, route: &str) -> Option<Vec<(String, u32)>> {
         let rule = self.listeners.get(route).map_or(route, |listener| &listener.default_rule);
         action::forward(&self.rules.get(rule)?.current.actions).map(|forward| forward.groups.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Node;
+
+    fn answering(code: &str) -> Config {
+        let form =
+            format!("Actions.member.1.Type=fixed-response&Actions.member.1.FixedResponseConfig.StatusCode={code}");
+        let actions = action::parse_list(Node::from_form(form.as_bytes()).list("Actions"), &[]).unwrap();
+        Config { conditions: Vec::new(), actions }
+    }
+
+    fn rule(code: &str) -> Rule {
+        Rule::new("rule".to_owned(), "listener".to_owned(), None, answering(code))
+    }
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_data_plane_and_reads_follow_each_with_their_own_lag() {
+        let start = Instant::now();
+        let mut rule = rule("201");
+        rule.change(answering("202"), start, Lag { data_plane: secs(4), reads: secs(2) });
+        rule.change(answering("203"), start + secs(1), Lag { data_plane: secs(4), reads: secs(2) });
+        for (second, effective, told) in
+            [(1, "201", "201"), (2, "201", "202"), (3, "201", "203"), (4, "202", "203"), (5, "203", "203")]
+        {
+            let now = start + secs(second);
+            assert_eq!(*rule.effective(now), answering(effective), "{second}");
+            assert_eq!(*rule.told(now, Some(start)), answering(told), "{second}");
+        }
+    }
+
+    /// Without a lag of its own a change waits for those before it, so that nothing goes back in time.
+    #[test]
+    fn a_later_change_does_not_overtake() {
+        let start = Instant::now();
+        let mut rule = rule("201");
+        rule.change(answering("202"), start, Lag { data_plane: secs(9), ..Lag::default() });
+        rule.change(answering("203"), start + secs(1), Lag::default());
+        assert_eq!(*rule.effective(start + secs(8)), answering("201"));
+        assert_eq!(*rule.effective(start + secs(9)), answering("203"));
+    }
+
+    #[test]
+    fn changes_before_reads_became_stale_are_told_at_once() {
+        let start = Instant::now();
+        let mut rule = rule("201");
+        rule.change(answering("202"), start, Lag { reads: secs(9), ..Lag::default() });
+        for (stale_since, told) in [(Some(start), "201"), (Some(start + secs(1)), "202"), (None, "202")] {
+            assert_eq!(*rule.told(start + secs(1), stale_since), answering(told), "{stale_since:?}");
+        }
     }
 }

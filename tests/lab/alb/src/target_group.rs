@@ -18,6 +18,8 @@ pub(crate) struct TargetGroup {
     pub(crate) attributes: BTreeMap<String, String>,
     /// The load balancer whose listeners or rules forward to this group: one at most.
     pub(crate) used_by: Option<String>,
+    /// When the last listener or rule stopped forwarding to this group.
+    released: Option<Instant>,
     pub(crate) targets: Vec<Target>,
     turn: usize,
 }
@@ -234,6 +236,7 @@ impl TargetGroup {
             health_check: spec.health_check,
             attributes: attributes.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             used_by: None,
+            released: None,
             targets: Vec::new(),
             turn: 0,
         }
@@ -241,13 +244,22 @@ impl TargetGroup {
 
     /// Notes which load balancer forwards here. Coming into use starts the health checks of every
     /// target afresh; going out of use ends them.
-    pub(crate) fn set_used_by(&mut self, load_balancer: Option<String>) {
+    pub(crate) fn set_used_by(&mut self, load_balancer: Option<String>, now: Instant) {
         if self.used_by.is_some() != load_balancer.is_some() {
             for target in self.targets.iter_mut().filter(|target| !target.health.is_draining()) {
                 target.begin(load_balancer.is_some());
             }
         }
+        if self.used_by.is_some() && load_balancer.is_none() {
+            self.released = Some(now);
+        }
         self.used_by = load_balancer;
+    }
+
+    /// Whether the group cannot be deleted: it is in use, or was until less than `slow_release` ago.
+    pub(crate) fn is_held(&self, now: Instant, slow_release: Duration) -> bool {
+        let releasing = self.released.is_some_and(|at| now.saturating_duration_since(at) < slow_release);
+        self.used_by.is_some() || releasing
     }
 
     /// Registers a target; one that is registered already stays as it is, one that is draining
@@ -366,7 +378,7 @@ mod tests {
         let check = group.health_check.clone();
         group.register("127.0.0.1", 1, None, "r", 1);
         assert_eq!(group.targets[0].health, Health::NotInUse);
-        group.set_used_by(Some("lb".to_owned()));
+        group.set_used_by(Some("lb".to_owned()), Instant::now());
         let target = &mut group.targets[0];
         let unhealthy = Health::Unhealthy(Failure::Code(500));
         for (found, expected) in [
@@ -383,14 +395,14 @@ mod tests {
             target.record(&Found::Code(found), &check);
             assert_eq!(target.health, expected);
         }
-        group.set_used_by(None);
+        group.set_used_by(None, Instant::now());
         assert_eq!(group.targets[0].health, Health::NotInUse);
     }
 
     #[test]
     fn healthy_targets_take_turns_and_with_none_all_do() {
         let mut group = group();
-        group.set_used_by(Some("lb".to_owned()));
+        group.set_used_by(Some("lb".to_owned()), Instant::now());
         for port in 1..=3 {
             group.register("127.0.0.1", port, None, "r", u64::from(port));
         }

@@ -10,8 +10,9 @@ use tokio::task::AbortHandle;
 use super::describe::{arn_of, existing, exists, nothing, only, page};
 use super::rules::check_groups;
 use super::tags;
-use crate::action::{number, parse_list};
+use crate::action::{Action, number, parse_list};
 use crate::error::ApiError;
+use crate::faults::Faults;
 use crate::node::{Node, fields};
 use crate::proxy;
 use crate::server;
@@ -33,7 +34,7 @@ pub(super) fn create(shared: &Arc<Shared>, state: &mut State, parameters: &Node)
     if let Some(known) = on_port(state, load_balancer, port) {
         let same = state.rules.get(&known.default_rule).is_some_and(|rule| rule.current.actions == actions);
         if same {
-            return Ok(only("Listeners", node(state, known)));
+            return Ok(only("Listeners", node(known, actions_of(state, known))));
         }
         return Err(duplicate());
     }
@@ -51,13 +52,13 @@ pub(super) fn create(shared: &Arc<Shared>, state: &mut State, parameters: &Node)
     };
     state.rules.insert(rule.arn.clone(), rule);
     state.tags.insert(arn.clone(), tags.into_iter().collect());
-    let answer = only("Listeners", node(state, &listener));
+    let answer = only("Listeners", node(&listener, actions_of(state, &listener)));
     state.listeners.insert(arn, listener);
     state.refresh_use();
     Ok(answer)
 }
 
-pub(super) fn describe(state: &mut State, parameters: &Node) -> Result<Node, ApiError> {
+pub(super) fn describe(state: &mut State, parameters: &Node, faults: &Faults) -> Result<Node, ApiError> {
     let arns = parameters.strs("ListenerArns");
     for arn in &arns {
         exists(state, arn_of("listener", arn)?)?;
@@ -72,7 +73,12 @@ pub(super) fn describe(state: &mut State, parameters: &Node) -> Result<Node, Api
     let wanted = state.listeners.values().filter(|known| {
         (arns.is_empty() || arns.contains(&known.arn)) && load_balancer.is_none_or(|arn| known.load_balancer == arn)
     });
-    page("Listeners", wanted.map(|known| node(state, known)).collect(), parameters)
+    let (now, stale_since) = (Instant::now(), faults.stale_since());
+    let told = |known: &Listener| {
+        let rule = state.rules.get(&known.default_rule);
+        node(known, rule.map_or(&[][..], |rule| &rule.told(now, stale_since).actions))
+    };
+    page("Listeners", wanted.map(told).collect(), parameters)
 }
 
 /// Replaces what is given; the default actions as a whole.
@@ -104,11 +110,11 @@ pub(super) fn modify(shared: &Arc<Shared>, state: &mut State, parameters: &Node)
     }
     if let (Some(actions), Some(rule)) = (actions, state.rules.get_mut(&default_rule)) {
         let config = Config { conditions: Vec::new(), actions };
-        rule.change(config, Instant::now(), shared.faults.current_propagation_delay());
+        rule.change(config, Instant::now(), shared.faults.lag(&[arn, &default_rule]));
     }
     state.refresh_use();
     let listener = state.listeners.get(arn).ok_or_else(not_found)?;
-    Ok(only("Listeners", node(state, listener)))
+    Ok(only("Listeners", node(listener, actions_of(state, listener))))
 }
 
 pub(super) fn delete(state: &mut State, parameters: &Node) -> Result<Node, ApiError> {
@@ -165,9 +171,12 @@ fn duplicate() -> ApiError {
     ApiError::new("DuplicateListener", "A listener already exists on this port for this load balancer")
 }
 
-fn node(state: &State, listener: &Listener) -> Node {
-    let rule = state.rules.get(&listener.default_rule);
-    let actions = rule.map_or(&[][..], |rule| &rule.current.actions);
+/// The default actions as they were last set.
+fn actions_of<'a>(state: &'a State, listener: &Listener) -> &'a [Action] {
+    state.rules.get(&listener.default_rule).map_or(&[], |rule| &rule.current.actions)
+}
+
+fn node(listener: &Listener, actions: &[Action]) -> Node {
     let actions = actions.iter().map(|action| action.described.clone()).collect();
     fields([
         ("ListenerArn", Node::text(&listener.arn)),

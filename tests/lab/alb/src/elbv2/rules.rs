@@ -1,12 +1,13 @@
 //! Rules. A change replaces the whole list of actions; there is no compare-and-set.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::describe::{arn_of, existing, exists, nothing, only, page, texts};
 use super::tags;
 use crate::action::{self, Action, number, parse_list};
 use crate::condition;
 use crate::error::ApiError;
+use crate::faults::Faults;
 use crate::node::{Node, fields};
 use crate::state::{Config, Rule, State};
 
@@ -36,7 +37,7 @@ pub(super) fn create(state: &mut State, parameters: &Node) -> Result<Node, ApiEr
         Some(priority),
         Config { conditions, actions },
     );
-    let answer = only("Rules", node(&rule));
+    let answer = only("Rules", node(&rule, &rule.current));
     state.tags.insert(rule.arn.clone(), tags.into_iter().collect());
     state.rules.insert(rule.arn.clone(), rule);
     state.refresh_use();
@@ -44,7 +45,9 @@ pub(super) fn create(state: &mut State, parameters: &Node) -> Result<Node, ApiEr
 }
 
 /// The rules of a listener, the default rule with them as the last.
-pub(super) fn describe(state: &mut State, parameters: &Node) -> Result<Node, ApiError> {
+pub(super) fn describe(state: &mut State, parameters: &Node, faults: &Faults) -> Result<Node, ApiError> {
+    let (now, stale_since) = (Instant::now(), faults.stale_since());
+    let told = |rule: &Rule| node(rule, rule.told(now, stale_since));
     let arns = parameters.strs("RuleArns");
     for arn in &arns {
         exists(state, arn_of("listener-rule", arn)?)?;
@@ -53,18 +56,18 @@ pub(super) fn describe(state: &mut State, parameters: &Node) -> Result<Node, Api
         Some(arn) => {
             let arn = exists(state, arn_of("listener", arn)?)?;
             let rules = state.rules_of(arn).into_iter();
-            rules.filter(|rule| arns.is_empty() || arns.contains(&rule.arn)).map(node).collect()
+            rules.filter(|rule| arns.is_empty() || arns.contains(&rule.arn)).map(told).collect()
         }
         None if arns.is_empty() => {
             return Err(ApiError::validation("You must specify either a listener ARN or rule ARNs"));
         }
-        None => arns.iter().filter_map(|arn| state.rules.get(arn)).map(node).collect(),
+        None => arns.iter().filter_map(|arn| state.rules.get(arn)).map(told).collect(),
     };
     page("Rules", rules, parameters)
 }
 
 /// Replaces what is given and keeps what is not. The default rule is changed with `ModifyListener`.
-pub(super) fn modify(state: &mut State, parameters: &Node, delay: Duration) -> Result<Node, ApiError> {
+pub(super) fn modify(state: &mut State, parameters: &Node, faults: &Faults) -> Result<Node, ApiError> {
     let arn = existing(state, parameters, "RuleArn", "listener-rule")?;
     refuse_transforms(parameters)?;
     let rule = find(state, arn)?;
@@ -81,8 +84,8 @@ pub(super) fn modify(state: &mut State, parameters: &Node, delay: Duration) -> R
     }
     let answer = match state.rules.get_mut(arn) {
         Some(rule) => {
-            rule.change(config, Instant::now(), delay);
-            only("Rules", node(rule))
+            rule.change(config, Instant::now(), faults.lag(&[arn]));
+            only("Rules", node(rule, &rule.current))
         }
         None => return Err(not_found()),
     };
@@ -129,7 +132,7 @@ pub(super) fn set_priorities(state: &mut State, parameters: &Node) -> Result<Nod
     for (arn, _, priority) in wanted {
         if let Some(rule) = state.rules.get_mut(&arn) {
             rule.priority = Some(priority);
-            nodes.push(node(rule));
+            nodes.push(node(rule, &rule.current));
         }
     }
     Ok(fields([("Rules", Node::List(nodes))]))
@@ -197,14 +200,14 @@ fn priority_in_use(priority: u32) -> ApiError {
     ApiError::new("PriorityInUse", format!("Priority '{priority}' is currently in use"))
 }
 
-fn node(rule: &Rule) -> Node {
+fn node(rule: &Rule, config: &Config) -> Node {
     let priority = rule.priority.map_or_else(|| "default".to_owned(), |priority| priority.to_string());
     let described = |nodes: &mut dyn Iterator<Item = Node>| Node::List(nodes.collect());
     fields([
         ("RuleArn", Node::text(&rule.arn)),
         ("Priority", Node::text(priority)),
-        ("Conditions", described(&mut rule.current.conditions.iter().map(|condition| condition.described.clone()))),
-        ("Actions", described(&mut rule.current.actions.iter().map(|action| action.described.clone()))),
+        ("Conditions", described(&mut config.conditions.iter().map(|condition| condition.described.clone()))),
+        ("Actions", described(&mut config.actions.iter().map(|action| action.described.clone()))),
         ("IsDefault", Node::text(rule.priority.is_none())),
         ("Transforms", texts::<String>([])),
     ])

@@ -1,9 +1,12 @@
 //! Target groups.
 
+use std::time::Instant;
+
 use super::describe::{arn_of, existing, exists, name, nothing, only, page, required, texts};
 use super::tags;
 use crate::action::number;
 use crate::error::ApiError;
+use crate::faults::Faults;
 use crate::node::{Node, fields};
 use crate::state::State;
 use crate::target_group::{HealthCheck, HealthPort, Matcher, Spec, TargetGroup, TargetType};
@@ -87,10 +90,12 @@ pub(super) fn describe(state: &mut State, parameters: &Node) -> Result<Node, Api
     page("TargetGroups", wanted.map(node).collect(), parameters)
 }
 
-/// Refused while any rule refers to the group, at weight 0 too; a group that is not there is no error.
-pub(super) fn delete(state: &mut State, parameters: &Node) -> Result<Node, ApiError> {
+/// Refused while any rule refers to the group, at weight 0 too, and for as long as its release is slow;
+/// a group that is not there is no error.
+pub(super) fn delete(state: &mut State, parameters: &Node, faults: &Faults) -> Result<Node, ApiError> {
     let arn = arn_of("targetgroup", required(parameters, "TargetGroupArn")?)?;
-    if state.target_groups.get(arn).is_some_and(|group| group.used_by.is_some()) {
+    let (now, slow_release) = (Instant::now(), faults.current_slow_release());
+    if state.target_groups.get(arn).is_some_and(|group| group.is_held(now, slow_release)) {
         return Err(ApiError::new(
             "ResourceInUse",
             format!("Target group '{arn}' is currently in use by a listener or a rule"),

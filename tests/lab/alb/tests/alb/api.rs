@@ -162,6 +162,22 @@ async fn priorities_are_set_all_or_none() {
 }
 
 #[tokio::test]
+async fn a_group_in_any_action_cannot_be_deleted_at_weight_zero_either() {
+    let lab = Lab::start().await;
+    let groups = [lab.group("blue", &[]).await, lab.group("green", &[]).await, lab.group("default", &[]).await];
+    let rule = lab.rule(&[(&groups[0], 1), (&groups[1], 0)], None).await;
+    lab.set_default(&groups[2]).await;
+    for group in &groups {
+        assert_eq!(lab.delete_group(group).await.as_deref(), Some("ResourceInUse"));
+    }
+    lab.set_weights(&rule, &[(&groups[0], 1)], None).await;
+    assert_eq!(lab.delete_group(&groups[1]).await, None);
+    lab.ok("DeleteRule", &[("RuleArn", &rule)]).await;
+    assert_eq!(lab.delete_group(&groups[0]).await, None);
+    assert_eq!(lab.delete_group(&groups[0]).await, None, "what is gone is no error");
+}
+
+#[tokio::test]
 async fn errors_have_the_codes_of_the_api() {
     let lab = Lab::start().await;
     let (listener, port) = (&lab.listener, lab.port);

@@ -47,33 +47,6 @@ async fn weight_zero_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_sticky_cookie_outlives_weight_zero_but_not_the_group_in_the_action() {
-    let (blue, green) = (App::start("blue").await, App::start("green").await);
-    let lab = Lab::start().await;
-    let groups = [lab.group("blue", &[blue.port]).await, lab.group("green", &[green.port]).await];
-    let rule = lab.rule(&[(&groups[0], 0), (&groups[1], 100)], Some(60)).await;
-    let reply = lab.get("/").await;
-    assert_eq!(reply.text(), "green");
-    let set = reply.headers["set-cookie"].to_str().unwrap();
-    assert!(set.starts_with("AWSALBTG=") && set.contains("Max-Age=60"), "{set}");
-    let cookie = set.split(';').next().unwrap();
-    let pinned = async || {
-        let request = Request::get("/").header("cookie", cookie).body("").unwrap();
-        send(([127, 0, 0, 1], lab.port).into(), request).await.unwrap()
-    };
-    lab.set_weights(&rule, &[(&groups[0], 100), (&groups[1], 0)], Some(60)).await;
-    for _ in 0..20 {
-        assert_eq!(pinned().await.text(), "green");
-        assert_eq!(lab.get("/").await.text(), "blue");
-    }
-    // No fail-over: the pinned client gets 503 when its group has become empty.
-    lab.deregister(&groups[1], green.port).await;
-    assert_eq!(pinned().await.status, 503);
-    lab.set_weights(&rule, &[(&groups[0], 100)], Some(60)).await;
-    assert_eq!(pinned().await.text(), "blue");
-}
-
-#[tokio::test]
 async fn an_empty_group_keeps_its_share_and_fails_at_the_load_balancer_only() {
     let blue = App::start("blue").await;
     let lab = Lab::start().await;
@@ -89,6 +62,25 @@ async fn an_empty_group_keeps_its_share_and_fails_at_the_load_balancer_only() {
     assert!((25..=75).contains(&failed), "{failed}");
     assert_eq!(lab.alb.counts(&groups[1]), Counts::default());
     assert_eq!(lab.alb.elb_counts(&lab.load_balancer), ElbCounts { requests: 100, elb_5xx: failed });
+}
+
+#[tokio::test]
+async fn there_is_no_fail_over_from_a_dead_group() {
+    let blue = App::start("blue").await;
+    let lab = Lab::start().await;
+    let groups = [lab.group("blue", &[blue.port]).await, lab.group("green", &[free_port()]).await];
+    lab.rule(&[(&groups[0], 1), (&groups[1], 1)], None).await;
+    lab.until_healthy(&groups[0]).await;
+    lab.until_state(&groups[1], "unhealthy").await;
+    let mut failed = 0;
+    for _ in 0..100 {
+        let status = lab.get("/").await.status;
+        assert!(status == 200 || status == 502);
+        failed += u64::from(status == 502);
+    }
+    // 50 expected, standard deviation 5.
+    assert!((25..=75).contains(&failed), "{failed}");
+    assert_eq!(lab.alb.counts(&groups[1]).requests, failed);
 }
 
 #[tokio::test]

@@ -1,8 +1,6 @@
-use std::time::Duration;
-
 use spillway_lab_alb::{Actions, TokenBucket};
 
-use crate::support::{App, Lab, borrowed, eventually, forward};
+use crate::support::{Lab, borrowed, forward};
 
 #[tokio::test]
 async fn throttled_calls_do_nothing() {
@@ -50,17 +48,4 @@ async fn failures_can_be_asked_for() {
     assert_eq!((answer.status.as_u16(), answer.one("Code").as_str()), (503, "ServiceUnavailable"));
     assert_eq!(answer.one("Message"), "come back &lt;later&gt;");
     lab.ok("DescribeRules", &[("ListenerArn", &lab.listener)]).await;
-}
-
-#[tokio::test]
-async fn the_data_plane_follows_the_api_after_the_propagation_delay() {
-    let (blue, green) = (App::start("blue").await, App::start("green").await);
-    let lab = Lab::start().await;
-    let groups = [lab.group("blue", &[blue.port]).await, lab.group("green", &[green.port]).await];
-    let rule = lab.rule(&[(&groups[0], 1), (&groups[1], 0)], None).await;
-    lab.alb.faults().propagation_delay(Duration::from_secs(2));
-    lab.set_weights(&rule, &[(&groups[0], 0), (&groups[1], 1)], None).await;
-    assert_eq!(lab.alb.weights(&rule).unwrap()[1].1, 1);
-    assert_eq!(lab.get("/").await.text(), "blue");
-    eventually("propagated", async || lab.get("/").await.text() == "green").await;
 }

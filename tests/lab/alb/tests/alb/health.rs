@@ -1,5 +1,8 @@
+use std::time::{Duration, Instant};
+
+use spillway_lab_alb::{Settings, free_port};
+
 use crate::support::{App, Lab, eventually};
-use spillway_lab_alb::free_port;
 
 fn is(state: &str, reason: &str) -> Vec<(String, String)> {
     vec![(state.to_owned(), reason.to_owned())]
@@ -23,6 +26,23 @@ async fn attaching_at_weight_zero_makes_health_checks_start() {
     assert_eq!(green.served(), 0);
     lab.set_weights(&rule, &[(&groups[0], 100)], None).await;
     assert_eq!(lab.health(&groups[1]).await, is("unused", "Target.NotInUse"));
+}
+
+#[tokio::test]
+async fn a_new_target_tells_what_it_waits_for() {
+    let app = App::start("blue").await;
+    app.answer_health_checks(500);
+    for (health_check_interval, reason) in [
+        (Duration::from_hours(1), "Elb.RegistrationInProgress"),
+        (Duration::from_millis(200), "Elb.InitialHealthChecking"),
+    ] {
+        let lab = Lab::with(Settings { health_check_interval, ..Settings::default() }).await;
+        let group = lab.group("blue", &[app.port]).await;
+        let patient = [("TargetGroupArn", group.as_str()), ("UnhealthyThresholdCount", "10")];
+        lab.ok("ModifyTargetGroup", &patient).await;
+        lab.rule(&[(&group, 1)], None).await;
+        eventually(reason, async || lab.health(&group).await == is("initial", reason)).await;
+    }
 }
 
 #[tokio::test]
@@ -72,4 +92,24 @@ async fn a_deregistered_target_drains_and_a_stranger_is_not_registered() {
     let stranger = [("TargetGroupArn", group.as_str()), ("Targets.member.1.Id", "127.0.0.9")];
     let answer = lab.ok("DescribeTargetHealth", &stranger).await;
     assert_eq!((answer.one("State"), answer.one("Reason")), ("unused".to_owned(), "Target.NotRegistered".to_owned()));
+}
+
+#[tokio::test]
+async fn a_target_drains_for_the_deregistration_delay_and_finishes_what_it_has() {
+    let app = App::start("blue").await;
+    app.delay(Duration::from_millis(300));
+    let delay = Duration::from_secs(1);
+    let lab = Lab::with(Settings { deregistration_delay: delay, ..Settings::default() }).await;
+    let group = lab.group("blue", &[app.port]).await;
+    lab.rule(&[(&group, 1)], None).await;
+    let deregister = async {
+        eventually("a request in flight", async || app.served() == 1).await;
+        let start = Instant::now();
+        lab.deregister(&group, app.port).await;
+        start
+    };
+    let (reply, start) = tokio::join!(lab.get("/"), deregister);
+    assert_eq!(reply.text(), "blue");
+    eventually("drained", async || lab.health(&group).await.is_empty()).await;
+    assert!(start.elapsed() >= delay, "{:?}", start.elapsed());
 }

@@ -17,7 +17,9 @@ mod alarms;
 mod api;
 /// Where requests go, and what becomes of them.
 mod data_plane;
-/// Throttling, failures, lost answers, slow propagation.
+/// Changes that take a while: on the data plane, in reads, until a deletion is possible.
+mod eventual;
+/// Throttling, failures, lost answers.
 mod faults;
 /// States and reasons of targets.
 mod health;
@@ -25,5 +27,7 @@ mod health;
 mod late;
 /// `GetMetricData`, in all of its protocols.
 mod metrics;
+/// Clients that a cookie keeps with a target group.
+mod sticky;
 /// What another CloudWatch answers.
 mod upstream;

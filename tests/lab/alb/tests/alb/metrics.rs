@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use spillway_lab_alb::{Settings, free_port};
 
 use crate::cloudwatch::{call, call_cbor, call_query, parse, query, request, serving, sum, values};
 use crate::support::{App, Lab, eventually};
@@ -51,16 +52,32 @@ async fn metrics_are_what_happened_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_an_empty_group_fails_is_seen_at_the_load_balancer_only() {
-    let lab = Lab::start().await;
-    let group = lab.group("blue", &[]).await;
-    lab.rule(&[(&group, 1)], None).await;
-    assert_eq!(lab.get("/").await.status, 503);
-    eventually("the 503", async || sum(&lab, None, "HTTPCode_ELB_5XX_Count").await == 1.0).await;
-    assert_eq!(sum(&lab, None, "HTTPCode_ELB_503_Count").await, 1.0);
-    assert_eq!(sum(&lab, None, "RequestCount").await, 0.0);
-    assert_eq!(sum(&lab, Some(&group), "RequestCount").await, 0.0);
-    assert_eq!(sum(&lab, Some(&group), "HTTPCode_ELB_5XX_Count").await, 0.0);
+async fn errors_of_the_load_balancer_are_never_a_target_groups() {
+    let app = App::start("slow").await;
+    app.delay(Duration::from_secs(5));
+    let lab = Lab::with(Settings { idle_timeout: Duration::from_millis(100), ..Settings::default() }).await;
+    let ports: [&[u16]; 3] = [&[free_port()], &[], &[app.port]];
+    let cases = [("/dead", 502_u16, 1.0), ("/empty", 503, 0.0), ("/slow", 504, 1.0)];
+    let mut groups = Vec::new();
+    for (priority, ((path, status, _), ports)) in (1..).zip(cases.iter().zip(ports)) {
+        let group = lab.group(path.trim_start_matches('/'), ports).await;
+        lab.rule_at(priority, path, &[(&group, 1)], None).await;
+        assert_eq!(lab.get(path).await.status, *status);
+        groups.push(group);
+    }
+    eventually("all errors", async || sum(&lab, None, "HTTPCode_ELB_5XX_Count").await == 3.0).await;
+    // The requests for which there was a target.
+    assert_eq!(sum(&lab, None, "RequestCount").await, 2.0);
+    for ((_, status, requests), group) in cases.iter().zip(&groups) {
+        let own = format!("HTTPCode_ELB_{status}_Count");
+        assert_eq!(sum(&lab, None, &own).await, 1.0, "{own}");
+        assert_eq!(sum(&lab, Some(group), "RequestCount").await, *requests, "{group}");
+        let metrics = [own.as_str(), "HTTPCode_ELB_5XX_Count", "HTTPCode_Target_5XX_Count"];
+        let queries =
+            ["a", "b", "c"].iter().zip(metrics).map(|(id, metric)| query(&lab, id, Some(group), metric, "Sum"));
+        let seen = values(&lab, &queries.collect::<Vec<_>>()).await;
+        assert!(seen.values().all(Vec::is_empty), "{group} {seen:?}");
+    }
 }
 
 #[tokio::test]

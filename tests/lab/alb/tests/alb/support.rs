@@ -128,13 +128,18 @@ impl Lab {
 
     /// A rule for every path that forwards to groups by weight.
     pub async fn rule(&self, groups: &[(&str, u32)], sticky: Option<u32>) -> String {
+        self.rule_at(1, "*", groups, sticky).await
+    }
+
+    /// A rule for the paths of a pattern that forwards to groups by weight.
+    pub async fn rule_at(&self, priority: u32, path: &str, groups: &[(&str, u32)], sticky: Option<u32>) -> String {
         let mut parameters = forward(groups, sticky);
         parameters.extend(
             [
                 ("ListenerArn", self.listener.as_str()),
-                ("Priority", "1"),
+                ("Priority", &priority.to_string()),
                 ("Conditions.member.1.Field", "path-pattern"),
-                ("Conditions.member.1.Values.member.1", "*"),
+                ("Conditions.member.1.Values.member.1", path),
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
@@ -145,6 +150,21 @@ impl Lab {
         let mut parameters = forward(groups, sticky);
         parameters.push(("RuleArn".to_owned(), rule.to_owned()));
         self.ok("ModifyRule", &borrowed(&parameters)).await;
+    }
+
+    /// Makes the listener's default action forward to a group.
+    pub async fn set_default(&self, group: &str) {
+        let parameters = [
+            ("ListenerArn", self.listener.as_str()),
+            ("DefaultActions.member.1.Type", "forward"),
+            ("DefaultActions.member.1.TargetGroupArn", group),
+        ];
+        self.ok("ModifyListener", &parameters).await;
+    }
+
+    /// The code of the error that deleting a group gives, if it does.
+    pub async fn delete_group(&self, group: &str) -> Option<String> {
+        self.elbv2("DeleteTargetGroup", &[("TargetGroupArn", group)]).await.all("Code").pop()
     }
 
     /// State and reason of every target of a group.
@@ -174,7 +194,16 @@ impl Lab {
 
     /// A request through the listener on a connection of its own.
     pub async fn get(&self, path: &str) -> Reply {
-        let request = Request::get(path).header("host", "shop.example").body(String::new()).unwrap();
+        self.get_as(path, None).await
+    }
+
+    /// The same, of a client with a cookie.
+    pub async fn get_as(&self, path: &str, cookie: Option<&str>) -> Reply {
+        let mut request = Request::get(path).header("host", "shop.example");
+        if let Some(cookie) = cookie {
+            request = request.header("cookie", cookie);
+        }
+        let request = request.body(String::new()).unwrap();
         send(([127, 0, 0, 1], self.port).into(), request).await.expect("an answer")
     }
 }
@@ -236,6 +265,11 @@ pub struct Reply {
 impl Reply {
     pub fn text(&self) -> String {
         String::from_utf8(self.body.to_vec()).unwrap()
+    }
+
+    /// The cookie that a client is to keep, `name=value`.
+    pub fn cookie(&self) -> String {
+        self.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
     }
 }
 
