@@ -6,8 +6,9 @@ use rand::SeedableRng;
 use spillway_core::arn::{RouteArn, TargetGroupArn};
 use spillway_core::definition::{
     Compute, HealthPolicy, LatencyPolicy, Readiness, Retirement, ServiceDefinition, ServiceName, SlotDefinition,
-    Strategy,
+    Strategy, TrafficPolicy,
 };
+use spillway_core::hook::Hooks;
 use spillway_core::judge::Counts;
 use spillway_core::plan::{self, Draft, History, LiveRoute, Overrides, Plan, Refused, SlowHistory, Survey};
 use spillway_core::route::{Action, ActionKind, Forward, WeightedGroup};
@@ -42,7 +43,7 @@ pub fn plan(strategy: &Strategy, health: &HealthPolicy, service: &Service, seed:
         .collect();
     let roles = plan::roles(&definition, &live, &Overrides::default())?;
     let survey = Survey {
-        stable_targets: vec![TargetCounts { healthy: 2, registered: 2, unknown: 0 }],
+        stable_targets: vec![TargetCounts { healthy: 2, registered: 2, ..TargetCounts::default() }],
         history: history(&definition.health, service, seed),
         ..Survey::default()
     };
@@ -72,6 +73,9 @@ fn definition(strategy: &Strategy, health: &HealthPolicy) -> ServiceDefinition {
         readiness: Readiness::default(),
         health: HealthPolicy { alarms: Vec::new(), metrics: Vec::new(), ..health.clone() },
         retirement: Retirement::default(),
+        traffic: TrafficPolicy::default(),
+        test_routes: Vec::new(),
+        hooks: Hooks::default(),
     }
 }
 

@@ -1,12 +1,13 @@
 //! One simulated release: real planning and judging, a virtual clock, and made-up traffic.
 
 use jiff::{SignedDuration, Timestamp};
-use spillway_core::decision::gates::{self, Reference};
-use spillway_core::decision::{Command, Next, rules};
+use spillway_core::decision::gates::{self, Finding, Gate, Kind, Reference};
+use spillway_core::decision::{self, Command, Next, rules};
 use spillway_core::judge::comparison::{Comparison, Terms};
 use spillway_core::judge::{Counts, Pair};
 use spillway_core::plan::Plan;
 use spillway_core::progress::Progress;
+use spillway_core::weight::Percent;
 
 use crate::scenario::{Candidate, Service};
 use crate::traffic::{Generator, Traffic, relative};
@@ -87,7 +88,9 @@ impl<'a> Simulation<'a> {
             }
 
             let reference = Reference::at(self.plan, progress.weight);
-            let gates = gates::of_comparison(self.plan, &comparison, reference, reference.baseline(hour_before));
+            let before = reference.baseline(hour_before);
+            let mut gates = gates::of_comparison(self.plan, &comparison, &comparison, reference, before);
+            gates.extend(self.quiet(&progress, complete));
             let seen = rules::Seen {
                 now: at(now),
                 measured_to: at(complete),
@@ -99,7 +102,7 @@ impl<'a> Simulation<'a> {
             let outcome = rules::decide(self.plan, &progress, &seen);
             progress = outcome.progress;
             match outcome.next {
-                Next::Bake => {}
+                Next::Bake | Next::Hook => {}
                 Next::Shift | Next::ConsumeCommand => {
                     progress.shift(self.plan.weight_at(progress.position), at(now), at(now));
                     weights.shift(now, progress.position);
@@ -118,6 +121,15 @@ impl<'a> Simulation<'a> {
                 }
             }
         }
+    }
+
+    /// Weights act at once here: at 100 % the stable slot is quiet, once that has been measured for long enough.
+    fn quiet(&self, progress: &Progress, measured_to: i64) -> Option<Gate> {
+        let (settled, needed) = decision::quiet_from(self.plan, progress).filter(|_| progress.weight == Percent::ALL)?;
+        let period = i64::from(self.plan.health.period_seconds);
+        let from = (settled.as_second() + period - 1).div_euclid(period) * period;
+        let finding = if measured_to - from >= i64::from(needed) { Finding::Proven } else { Finding::Fine };
+        Some(Gate::saying(Kind::Split, finding, ""))
     }
 
     /// Draws the traffic from `start` on, through whatever weights there were.

@@ -25,6 +25,12 @@ fn subject_text(subject: &str) -> String {
     if subject.is_empty() { String::new() } else { format!(" of {subject}") }
 }
 
+/// Whether the route that was asked for does not exist any more.
+#[must_use]
+pub fn is_gone(error: &ApiError) -> bool {
+    matches!(error.code.as_str(), "RuleNotFound" | "ListenerNotFound")
+}
+
 /// An error whose name the state machine can catch.
 ///
 /// Names are API: they arrive in Step Functions as `errorType`.

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::hook::Pending;
+
 /// What preparation has done so far; carried from call to call by the state machine.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Preparation {
@@ -16,6 +18,12 @@ pub struct Preparation {
     /// The ECS deployment that brings it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<String>,
+    /// Whether testers have been led to the candidate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test_routes_opened: bool,
+    /// The hook that is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
 }
 
 /// An ECS service as it stands.

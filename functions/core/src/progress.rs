@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::hook::{Pending, Point};
 use crate::weight::Percent;
 
 /// How far a release has come.
@@ -13,6 +14,21 @@ pub struct Progress {
     pub position: usize,
     /// The candidate's weight as written last.
     pub weight: Percent,
+    /// Whether the candidate has been attached: since then the routes are as a shift left them.
+    #[serde(default)]
+    pub attached: bool,
+    /// The highest weight that the candidate has had.
+    #[serde(default)]
+    pub highest: Percent,
+    /// Whether the policy went on although the measured split was not what was asked for, at this weight.
+    #[serde(default)]
+    pub split_overruled: bool,
+    /// The hooks that have said ok since the last weight change.
+    #[serde(default)]
+    pub passed: Vec<Point>,
+    /// The hook that is waited for, and since when.
+    #[serde(default)]
+    pub pending: Option<Pending>,
     /// When that weight was written.
     pub shifted_at: Option<Timestamp>,
     /// When the candidate got traffic for the first time.
@@ -40,6 +56,11 @@ impl Progress {
         self.weight_before = std::mem::replace(&mut self.weight, weight);
         self.shifted_at = Some(now);
         self.waited_in_step_seconds = 0;
+        self.attached = true;
+        self.highest = self.highest.max(weight);
+        self.split_overruled = false;
+        self.passed.clear();
+        self.pending = None;
         if weight > Percent::ZERO {
             self.exposed_at.get_or_insert(began);
         }

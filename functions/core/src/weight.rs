@@ -27,6 +27,13 @@ impl Percent {
         if percent >= 100 { Self::ALL } else { Self(percent * 10) }
     }
 
+    /// The largest whole number of percent that is not above this fraction.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 0 and 100")]
+    pub fn at_most(fraction: f64) -> Self {
+        Self::whole((fraction.clamp(0.0, 1.0) * 100.0 + 1e-9).floor() as u16)
+    }
+
     /// The share as a fraction between 0 and 1.
     #[must_use]
     pub fn fraction(self) -> f64 {

@@ -5,13 +5,15 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use spillway_aws::error::{ApiError, Named};
-use spillway_aws::ports::{Alarms, Metrics, Targets};
+use spillway_aws::error::{ApiError, Named, is_gone};
+use spillway_aws::ports::{Alarms, Metrics, Routes, Targets};
 use spillway_core::arn::AlarmArn;
 use spillway_core::decision::{self, Check, Command, Look, Observed, Sides};
+use spillway_core::drift::Reading;
+use spillway_core::hook::Reply;
 use spillway_core::lease::Lease;
 use spillway_core::metrics::{self, Batch, Metric, Part, Window};
-use spillway_core::plan::{AlarmState, Plan};
+use spillway_core::plan::{AlarmState, Plan, Side};
 use spillway_core::progress::Progress;
 use spillway_core::targets::TargetCounts;
 use thiserror::Error;
@@ -30,6 +32,9 @@ pub struct Event {
     pub progress: Progress,
     /// The operator's wish, from the lease.
     pub command: Command,
+    /// What the hook that was asked last has said.
+    #[serde(default)]
+    pub hook: Reply,
 }
 
 /// Why there is no decision.
@@ -54,11 +59,11 @@ impl Named for Error {
 /// [`Error`] for an event that makes no sense.
 pub async fn handle(
     cloudwatch: &(impl Metrics + Alarms),
-    targets: &impl Targets,
+    load_balancers: &(impl Routes + Targets),
     clock: impl Fn() -> Timestamp,
     event: Event,
 ) -> Result<Check, Error> {
-    let Event { lease: _, plan, progress, command } = event;
+    let Event { lease, plan, progress, command, hook } = event;
     let exposed = progress.exposed_at.ok_or(Error::NotExposed)?;
     let now = clock();
     let health = &plan.health;
@@ -67,9 +72,13 @@ pub async fn handle(
         now,
         window,
         observed: observe(cloudwatch, &plan, window).await.map_err(|error| error.to_string()),
-        candidate_targets: candidate_targets(targets, &plan).await.map_err(|error| error.to_string()),
+        routes: routes(load_balancers, &plan).await,
+        candidate_targets: targets(load_balancers, &plan.candidate).await.map_err(|error| error.to_string()),
+        stable_targets: targets(load_balancers, &plan.stable).await.map_err(|error| error.to_string()),
         alarms: alarms(cloudwatch, &plan).await.map_err(|error| error.to_string()),
         command,
+        hook,
+        release: lease.release().to_owned(),
     };
     let check = decision::check(&plan, &progress, &look);
     tracing::info!(decision = ?check.decision, reason = check.reason, "checked");
@@ -112,12 +121,29 @@ async fn observe(source: &impl Metrics, plan: &Plan, window: Window) -> Result<O
     })
 }
 
-async fn candidate_targets(targets: &impl Targets, plan: &Plan) -> Result<Vec<TargetCounts>, ApiError> {
-    let mut counts = Vec::with_capacity(plan.candidate.groups.len());
-    for group in &plan.candidate.groups {
-        counts.push(TargetCounts::of(&targets.states(&group.arn).await?));
+async fn targets(source: &impl Targets, side: &Side) -> Result<Vec<TargetCounts>, ApiError> {
+    let mut counts = Vec::with_capacity(side.groups.len());
+    for group in &side.groups {
+        counts.push(TargetCounts::of(&source.states(&group.arn).await?));
     }
     Ok(counts)
+}
+
+/// Every route as it stands. Once one cannot be read, the others are not asked for: the answer is the same.
+async fn routes(source: &impl Routes, plan: &Plan) -> Vec<Reading> {
+    let mut readings = Vec::with_capacity(plan.routes.len());
+    for planned in &plan.routes {
+        let reading = match source.read(&planned.arn).await {
+            Ok(actions) => Reading::Actions(actions),
+            Err(error) if is_gone(&error) => Reading::Gone,
+            Err(error) => Reading::Unread(error.to_string()),
+        };
+        readings.push(reading);
+        if matches!(readings.last(), Some(Reading::Unread(_))) {
+            break;
+        }
+    }
+    readings
 }
 
 async fn alarms(source: &impl Alarms, plan: &Plan) -> Result<Vec<AlarmState>, ApiError> {

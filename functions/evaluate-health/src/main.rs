@@ -9,6 +9,6 @@ use spillway_aws::{client, function};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let config = client::sdk_config().await;
-    let (cloudwatch, targets) = (&CloudWatch::new(&config), &LoadBalancers::new(&config));
-    function::serve(|event| handle(cloudwatch, targets, Timestamp::now, event)).await
+    let (cloudwatch, load_balancers) = (&CloudWatch::new(&config), &LoadBalancers::new(&config));
+    function::serve(|event| handle(cloudwatch, load_balancers, Timestamp::now, event)).await
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use spillway_aws::error::{ApiError, Named};
 use spillway_aws::ports::{Alarms, Metrics, Routes, Targets, Zones};
+use spillway_core::arn::RouteArn;
 use spillway_core::compute::Preparation;
 use spillway_core::definition::{InvalidDefinition, ServiceDefinition, ServiceName};
 use spillway_core::lease::Lease;
@@ -105,10 +106,14 @@ pub async fn handle(
     }
     let mut refusals = Vec::new();
     let Wishes { version, overrides } = wishes(&event.request, &mut refusals);
-    let live = routes(load_balancers, &definition, &mut refusals).await?;
+    let live = routes(load_balancers, &definition.routes, &mut refusals).await?;
+    let testers = routes(load_balancers, &definition.test_routes, &mut refusals).await?;
     let roles = match (&live, &overrides) {
         (Some(live), Some(overrides)) => {
-            plan::roles(&definition, live, overrides).map_err(|refused| refusals.extend(refused.0)).ok()
+            let roles = plan::roles(&definition, live, overrides);
+            let testers = testers.unwrap_or_default();
+            let roles = roles.and_then(|roles| roles.with_test_routes(&definition, &testers));
+            roles.map_err(|refused| refusals.extend(refused.0)).ok()
         }
         _ => None,
     };
@@ -128,11 +133,11 @@ pub async fn handle(
 /// The routes as they stand, or nothing when one cannot be read.
 async fn routes(
     source: &impl Routes,
-    definition: &ServiceDefinition,
+    arns: &[RouteArn],
     refusals: &mut Vec<Refusal>,
 ) -> Result<Option<Vec<LiveRoute>>, ApiError> {
-    let mut live = Vec::with_capacity(definition.routes.len());
-    for arn in &definition.routes {
+    let mut live = Vec::with_capacity(arns.len());
+    for arn in arns {
         match source.read(arn).await {
             Ok(actions) => live.push(LiveRoute { arn: arn.clone(), actions }),
             // The next attempt may find it.
@@ -142,7 +147,7 @@ async fn routes(
             }
         }
     }
-    Ok((live.len() == definition.routes.len()).then_some(live))
+    Ok((live.len() == arns.len()).then_some(live))
 }
 
 /// What the one who started the release asked for, as far as it could be read.

@@ -1,4 +1,5 @@
-//! Makes the candidate's capacity exist and healthy. Called until it says ready.
+//! Makes the candidate's capacity exist and healthy. Called until it says ready. In a rollback it asks for the stable
+//! slot's capacity, where that has been scaled in.
 //!
 //! Each call looks at what is there, makes at most one change, and says what is missing. All calls together do
 //! what one would: a repeated or doubled call finds its work done.
@@ -12,10 +13,12 @@ use spillway_core::compute::{
     self, CandidateFailed, EcsState, EcsStep, GroupState, GroupStep, Preparation, wanted_capacity,
 };
 use spillway_core::definition::{AutoScalingGroup, Compute, EcsService};
+use spillway_core::hook::{self, Call, Point, Reply, Standing};
 use spillway_core::lease::Lease;
 use spillway_core::plan::Plan;
-use spillway_core::targets::TargetCounts;
+use spillway_core::targets::{self, TargetCounts};
 use spillway_core::version::Version;
+use spillway_core::weight::Percent;
 use thiserror::Error;
 
 /// What to prepare, for which release.
@@ -27,19 +30,52 @@ pub struct Event {
     pub plan: Plan,
     /// What earlier calls have done.
     pub preparation: Preparation,
+    /// Whose capacity.
+    #[serde(default)]
+    pub role: Role,
+    /// What the hook that was asked last has said.
+    #[serde(default)]
+    pub hook: Reply,
+}
+
+/// Whose capacity is to be there.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The candidate's, with the version to be released.
+    #[default]
+    Candidate,
+    /// The stable slot's, as it was when the release was planned. Asked for, not waited for.
+    Stable,
+}
+
+/// Where the state machine goes from here.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Next {
+    /// Wait, then look again.
+    Wait,
+    /// Lead testers to the candidate, then look again.
+    OpenTestRoutes,
+    /// Ask the hook, wait, then look again.
+    Hook,
+    /// The candidate can take traffic.
+    Shift,
 }
 
 /// How far preparation is.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Output {
-    /// Whether the candidate can take traffic.
-    pub ready: bool,
+    /// What comes next.
+    pub next: Next,
     /// What is missing, or that nothing is.
     pub reason: String,
     /// Seconds to wait before the next call.
     pub wait_seconds: u32,
     /// What has been done so far.
     pub preparation: Preparation,
+    /// The hook to ask, where that is next.
+    pub hook: Option<Call>,
 }
 
 /// Why the candidate will not become ready.
@@ -62,6 +98,9 @@ pub enum Error {
         /// The candidate's.
         candidate: Compute,
     },
+    /// The hook before the first traffic does not say ok.
+    #[error("{0}")]
+    HookFailed(String),
     /// The time for it is over.
     #[error("the candidate was not ready within {seconds} s: {reason}")]
     NotReady {
@@ -79,6 +118,7 @@ impl Named for Error {
             Self::Api(error) => error.name(),
             Self::Failed(_) => "CandidateFailed",
             Self::MixedCompute { .. } => "InvalidInput",
+            Self::HookFailed(_) => "HookFailed",
             Self::NotReady { .. } => "CandidateNotReady",
         }
     }
@@ -131,7 +171,10 @@ where
     T: Targets,
     L: Leases,
 {
-    let Event { lease, plan, mut preparation } = event;
+    let Event { lease, plan, mut preparation, role, hook } = event;
+    if role == Role::Stable {
+        return restore(ports, &lease, &plan, preparation).await;
+    }
     let now = clock();
     let started = *preparation.started_at.get_or_insert(now);
     guard::verify(ports.leases, &lease).await?;
@@ -155,24 +198,93 @@ where
 
     let wait_seconds = plan.readiness.poll_seconds;
     let Some(reason) = missing else {
-        tracing::info!("the candidate is ready");
-        return Ok(Output { ready: true, reason: "ready".into(), wait_seconds, preparation });
+        return tested(&lease, &plan, preparation, &hook, now);
     };
     let seconds = plan.readiness.timeout_seconds;
-    if now.duration_since(started).as_secs() >= i64::from(seconds) {
+    // A candidate that was ready once, and is not any more while a hook is asked, has that time again.
+    let began = started.max(preparation.pending.map_or(started, |pending| pending.since));
+    if now.duration_since(began).as_secs() >= i64::from(seconds) {
         return Err(Error::NotReady { seconds, reason });
     }
     tracing::info!(reason, "the candidate is not ready yet");
-    Ok(Output { ready: false, reason, wait_seconds, preparation })
+    Ok(Output { next: Next::Wait, reason, wait_seconds, preparation, hook: None })
+}
+
+/// What comes between a candidate that is ready and its first users: testers, and the hook.
+fn tested(
+    lease: &Lease,
+    plan: &Plan,
+    mut preparation: Preparation,
+    reply: &Reply,
+    now: Timestamp,
+) -> Result<Output, Error> {
+    let point = Point::BeforeTraffic;
+    let (next, reason, hook) = if !plan.test_routes.is_empty() && !preparation.test_routes_opened {
+        // The next look comes after it was done, or not at all.
+        preparation.test_routes_opened = true;
+        (Next::OpenTestRoutes, "ready; testers come first".into(), None)
+    } else if let Some(asked) = plan.hooks.at(point) {
+        match hook::standing(asked, point, preparation.pending, reply, now) {
+            Standing::Passed => (Next::Shift, "ready".into(), None),
+            Standing::Failed(words) => return Err(Error::HookFailed(words)),
+            Standing::Ask(pending, words) => {
+                preparation.pending = Some(pending);
+                (Next::Hook, words, Call::of(plan, lease.release(), point, Percent::ZERO))
+            }
+        }
+    } else {
+        (Next::Shift, "ready".into(), None)
+    };
+    tracing::info!(reason, "the candidate is ready");
+    Ok(Output { next, reason, wait_seconds: plan.readiness.poll_seconds, preparation, hook })
+}
+
+/// Asks for as much of the stable slot as there was when the release was planned.
+async fn restore<S: EcsServices, R, G: AutoScalingGroups, T, L: Leases>(
+    ports: Ports<'_, S, R, G, T, L>,
+    lease: &Lease,
+    plan: &Plan,
+    preparation: Preparation,
+) -> Result<Output, Error> {
+    let wanted = plan.stable_hosts.iter().copied().max().unwrap_or(0).max(1);
+    let reason = match &plan.stable.compute {
+        Compute::EcsService(service) => {
+            let state = ports.services.describe(service).await?;
+            guard::verify(ports.leases, lease).await?;
+            if state.desired < wanted {
+                ports.services.update(service, None, wanted, false).await?;
+                format!("asked for {wanted} tasks of {}, which had {}", service.service, state.desired)
+            } else {
+                format!("{} has {} of {} tasks", service.service, state.running, state.desired)
+            }
+        }
+        Compute::AutoScalingGroup(group) => {
+            let state = ports.groups.describe(&group.name).await?;
+            guard::verify(ports.leases, lease).await?;
+            if state.desired < wanted {
+                let (min, max) = (state.min, state.max.max(wanted));
+                ports.groups.update(&group.name, None, min, max, wanted).await?;
+                format!("asked for {wanted} instances of {}, which had {}", group.name, state.desired)
+            } else {
+                format!("{} has {} instances", group.name, state.desired)
+            }
+        }
+        Compute::External => "others scale the stable slot".into(),
+    };
+    tracing::info!(reason, "the stable slot's capacity");
+    Ok(Output { next: Next::Wait, reason, wait_seconds: plan.readiness.poll_seconds, preparation, hook: None })
 }
 
 /// The first group that lacks healthy targets.
-async fn unhealthy(targets: &impl Targets, plan: &Plan, expected: Option<u32>) -> Result<Option<String>, ApiError> {
+async fn unhealthy(source: &impl Targets, plan: &Plan, expected: Option<u32>) -> Result<Option<String>, ApiError> {
     for group in &plan.candidate.groups {
-        let counts = TargetCounts::of(&targets.states(&group.arn).await?);
-        if !counts.enough(expected.unwrap_or(counts.registered), plan.readiness.minimum_healthy_percent) {
-            let of = expected.map(|expected| format!(", {expected} expected")).unwrap_or_default();
-            return Ok(Some(format!("{}: {counts}{of}", group.arn.name())));
+        let states = source.states(&group.arn).await?;
+        let counts = TargetCounts::of(&states);
+        let percent = plan.readiness.minimum_healthy_percent;
+        if !counts.enough(expected.unwrap_or(counts.registered), percent) {
+            let share = if percent < 100 { format!("{percent} % of ") } else { String::new() };
+            let of = expected.map(|expected| format!("; {share}{expected} must be healthy")).unwrap_or_default();
+            return Ok(Some(format!("{}: {}{of}", group.arn.name(), targets::by_state(&states))));
         }
     }
     Ok(None)

@@ -1,16 +1,25 @@
-//! Gives all traffic back to the stable slot on every route, whatever state they are in.
+//! Gives all traffic back to the stable slot on every route, whatever state they are in, as fast as that slot can
+//! carry it. Called until it says that it is done.
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use spillway_aws::error::{ApiError, Named};
+use spillway_aws::error::{ApiError, Named, is_gone};
 use spillway_aws::guard::{self, LeaseError};
-use spillway_aws::ports::{Leases, Routes};
-use spillway_core::arn::RouteArn;
+use spillway_aws::ports::{Leases, Routes, Targets};
+use spillway_core::arn::{RouteArn, TargetGroupArn};
+use spillway_core::hook::{self, Call, Pending, Point, Reply};
 use spillway_core::lease::Lease;
 use spillway_core::plan::{Plan, PlannedRoute};
-use spillway_core::route::{self, UneditableRoute};
+use spillway_core::rollback::{self, Hosts, Move, Patience, Standing};
+use spillway_core::route::{self, Action, UneditableRoute};
+use spillway_core::targets::TargetCounts;
+use spillway_core::weight::Percent;
 use thiserror::Error;
+
+/// The longest wait between two looks at a dead stable slot, in seconds.
+const LONGEST_WAIT: u32 = 300;
 
 /// What to undo, for which release.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -23,36 +32,74 @@ pub struct Event {
     pub redriven: bool,
     /// Why: a decision's reason, or the error that a state ended with.
     pub failure: Value,
+    /// What earlier calls have found.
+    #[serde(default)]
+    pub restoration: Restoration,
+    /// What the hook after the rollback has said, if it was asked.
+    #[serde(default)]
+    pub hook: Reply,
+}
+
+/// What the calls of one rollback have found so far; carried from call to call by the state machine.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Restoration {
+    /// When the first call was.
+    pub started_at: Option<Timestamp>,
+    /// In how many looks in a row the stable slot was dead.
+    pub dead_looks: u32,
+    /// Whether people have been called.
+    pub paged: bool,
+    /// The hook that is waited for.
+    pub pending: Option<Pending>,
+    /// Whether the hook has had its say.
+    pub heard: bool,
+    /// What there is to say about it, after the cause.
+    pub remark: String,
+}
+
+/// Where the state machine goes from here.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Next {
+    /// All traffic is on the stable slot.
+    Done,
+    /// Wait, then look again.
+    Wait,
+    /// Ask for the stable slot's capacity, wait, then look again.
+    Restore,
+    /// Call people, wait, then look again.
+    Page,
+    /// Ask the hook, wait, then look again.
+    Hook,
+    /// The stable slot has been dead for too long. The candidate, which has healthy hosts, has all traffic.
+    StableDead,
 }
 
 /// What was done.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Output {
-    /// Why the release was rolled back, for people.
+    /// What comes next.
+    pub next: Next,
+    /// Why the release was rolled back, and where that stands, for people.
     pub cause: String,
     /// Every route, in the order of the plan.
     pub routes: Vec<Restored>,
+    /// Seconds to wait before the next look.
+    pub wait_seconds: u32,
+    /// What to carry on with.
+    pub restoration: Restoration,
+    /// The hook to ask, where that is next.
+    pub hook: Option<Call>,
 }
 
-/// One route after the rollback.
+/// One route after a call.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Restored {
     /// The route.
     pub route: RouteArn,
-    /// What was done about it.
-    pub outcome: Outcome,
-}
-
-/// What was done about a route.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Its weights were written, and read back.
-    Restored,
-    /// All its traffic was on the stable slot already.
-    Unchanged,
-    /// It does not exist any more, so it sends no traffic anywhere.
-    Gone,
+    /// Where it stands.
+    pub standing: Standing,
 }
 
 /// Why traffic is not all back.
@@ -69,6 +116,9 @@ pub enum Error {
         /// Those that failed, and why.
         failed: Vec<(RouteArn, RouteError)>,
     },
+    /// Neither slot has had a healthy host for too long.
+    #[error("neither slot has a healthy host behind {0}, and the time to wait for one is over")]
+    NothingServes(RouteArn),
 }
 
 /// Why one route could not be restored.
@@ -80,12 +130,17 @@ pub enum RouteError {
     /// A call to the load balancer failed.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// Neither the live nor the original actions forward to the stable slot.
+    /// The route cannot be edited.
     #[error("it {0}")]
     Uneditable(#[from] UneditableRoute),
-    /// The route still sends traffic elsewhere after the write.
-    #[error("it still sends traffic to the candidate")]
-    ReadBackDiffers,
+    /// The route does not tell what was written.
+    #[error("it was given {expected} and tells {found}")]
+    ReadBackDiffers {
+        /// What was written.
+        expected: String,
+        /// What it tells.
+        found: String,
+    },
 }
 
 fn listed(failed: &[(RouteArn, RouteError)]) -> String {
@@ -98,30 +153,123 @@ impl Named for Error {
         match self {
             Self::Lease(error) => error.name(),
             Self::RollbackIncomplete { .. } => "RollbackIncomplete",
+            Self::NothingServes(_) => "NothingServes",
         }
     }
 }
 
-/// Rolls back. A route that fails does not keep the others from being restored.
+/// Rolls back, as far as it goes now. A route that fails does not keep the others from being restored.
 ///
 /// # Errors
 /// [`Error`]: the lease is lost (nothing was touched), or some routes failed (it names them).
-pub async fn handle(routes: &impl Routes, leases: &impl Leases, event: Event) -> Result<Output, Error> {
+pub async fn handle(
+    load_balancers: &(impl Routes + Targets),
+    leases: &impl Leases,
+    clock: impl Fn() -> Timestamp,
+    event: Event,
+) -> Result<Output, Error> {
     let readable = may_write(leases, &event).await?;
+    let now = clock();
+    let mut restoration = event.restoration.clone();
+    let started = *restoration.started_at.get_or_insert(now);
+    let patience = patience(&event.plan, now.duration_since(started).as_secs(), restoration.dead_looks);
     // All at once: a route whose calls hang must not keep the others waiting until the function's time is up.
-    let attempts = event.plan.routes.iter().map(|planned| restore(routes, leases, &event, planned, readable));
+    let attempts =
+        event.plan.routes.iter().map(|planned| restore(load_balancers, leases, &event, planned, readable, patience));
     let outcomes = join_all(attempts).await;
     let (mut restored, mut failed) = (Vec::new(), Vec::new());
     for (planned, outcome) in std::iter::zip(&event.plan.routes, outcomes) {
         match outcome {
-            Ok(outcome) => restored.push(Restored { route: planned.arn.clone(), outcome }),
+            Ok(standing) => restored.push(Restored { route: planned.arn.clone(), standing }),
             Err(error) => failed.push((planned.arn.clone(), error)),
         }
     }
-    if failed.is_empty() {
-        return Ok(Output { cause: cause(&event.failure), routes: restored });
+    if !failed.is_empty() {
+        return Err(Error::RollbackIncomplete { total: event.plan.routes.len(), failed });
     }
-    Err(Error::RollbackIncomplete { total: event.plan.routes.len(), failed })
+    // Nobody but testers is there: a failure is worth a word, and no more.
+    for planned in &event.plan.test_routes {
+        if let Err(error) = close(load_balancers, leases, &event, planned).await {
+            tracing::warn!(route = %planned.arn, %error, "the testers' route is left as it is");
+        }
+    }
+
+    let dead = restored.iter().find(|route| route.standing == Standing::Dead).map(|route| route.route.clone());
+    restoration.dead_looks = if dead.is_some() { restoration.dead_looks + 1 } else { 0 };
+    let (next, call) = if restored.iter().all(|route| route.standing.is_settled()) {
+        hear(&event, &mut restoration, now)
+    } else if let Some(route) = dead.filter(|_| patience != Patience::Fresh) {
+        if !restoration.paged {
+            restoration.paged = true;
+            (Next::Page, None)
+        } else if patience == Patience::Over {
+            if !serves(load_balancers, &event.plan).await {
+                return Err(Error::NothingServes(route));
+            }
+            (Next::StableDead, None)
+        } else {
+            (Next::Restore, None)
+        }
+    } else if restored.iter().any(|route| matches!(route.standing, Standing::Ramped | Standing::Awaiting)) {
+        (Next::Restore, None)
+    } else {
+        (Next::Wait, None)
+    };
+    let poll = event.plan.readiness.poll_seconds;
+    let rarer = 1 << restoration.dead_looks.saturating_sub(2).min(8);
+    let wait_seconds = poll.saturating_mul(rarer).min(LONGEST_WAIT.max(poll));
+    let cause = format!("{}{}{}", cause(&event.failure), standing_words(&event.plan, &restored), restoration.remark);
+    tracing::info!(?next, cause, "rollback");
+    Ok(Output { next, cause, routes: restored, wait_seconds, restoration, hook: call })
+}
+
+/// How long to wait for the stable slot: as long as a candidate is waited for. Where the release was started although it
+/// was dead, not at all.
+fn patience(plan: &Plan, waited: i64, dead_looks: u32) -> Patience {
+    if plan.without_stable.is_some() && dead_looks > 0 || waited >= i64::from(plan.readiness.timeout_seconds) {
+        Patience::Over
+    } else if dead_looks > 0 {
+        Patience::Waiting
+    } else {
+        Patience::Fresh
+    }
+}
+
+/// What the hook after a rollback says. It changes nothing any more, but if it fails, people hear of it.
+fn hear(event: &Event, restoration: &mut Restoration, now: Timestamp) -> (Next, Option<Call>) {
+    let point = Point::AfterRollback;
+    let Some(asked) = event.plan.hooks.at(point).filter(|_| !restoration.heard) else { return (Next::Done, None) };
+    match hook::standing(asked, point, restoration.pending, &event.hook, now) {
+        hook::Standing::Passed => {
+            restoration.heard = true;
+            (Next::Done, None)
+        }
+        hook::Standing::Failed(words) => {
+            restoration.heard = true;
+            restoration.remark = format!("; {words}");
+            (Next::Page, None)
+        }
+        hook::Standing::Ask(pending, _) => {
+            restoration.pending = Some(pending);
+            (Next::Hook, Call::of(&event.plan, event.lease.release(), point, Percent::ZERO))
+        }
+    }
+}
+
+/// What is worth saying about routes that are not simply restored.
+fn standing_words(plan: &Plan, restored: &[Restored]) -> String {
+    let words = restored.iter().filter_map(|Restored { route, standing }| {
+        let stable = plan.stable.slot;
+        Some(match standing {
+            Standing::Restored | Standing::Unchanged => return None,
+            Standing::Gone => format!("; route {route} does not exist any more"),
+            Standing::Left => format!("; route {route} forwards to neither slot any more and is left as it is"),
+            Standing::Awaiting => format!("; route {route} waits until {stable} is healthy"),
+            Standing::Ramped => format!("; route {route} waits for {stable}'s capacity"),
+            Standing::Dead => format!("; {stable} has no healthy host behind route {route}: what serves keeps the traffic"),
+        })
+    });
+    words.collect()
 }
 
 /// The failure in words. A decision's reason is that already; an error of the state machine has a name, and a
@@ -156,38 +304,80 @@ async fn may_write(leases: &impl Leases, event: &Event) -> Result<bool, LeaseErr
     }
 }
 
+/// The next move for one route, made.
 async fn restore(
-    routes: &impl Routes,
+    load_balancers: &(impl Routes + Targets),
     leases: &impl Leases,
     event: &Event,
     planned: &PlannedRoute,
     lease_is_readable: bool,
-) -> Result<Outcome, RouteError> {
-    let live = match routes.read(&planned.arn).await {
+    patience: Patience,
+) -> Result<Standing, RouteError> {
+    let live = match Routes::read(load_balancers, &planned.arn).await {
         Ok(live) => live,
-        Err(error) if is_gone(&error) => return Ok(Outcome::Gone),
+        Err(error) if is_gone(&error) => return Ok(Standing::Gone),
         Err(error) => return Err(error.into()),
     };
-    let edited = route::with_all_on_stable(&live, &planned.original, planned.groups())?;
-    if edited == live {
-        return Ok(Outcome::Unchanged);
-    }
+    let hosts = hosts(load_balancers, &event.plan, planned).await;
+    let Move { write, standing } = rollback::next_move(planned, &live, hosts, patience)?;
+    let Some(actions) = write else { return Ok(standing) };
     // A table that hangs must not use up the function's time once more.
     if lease_is_readable {
         may_write(leases, event).await?;
     }
-    routes.write(&planned.arn, &edited).await?;
-    let after = routes.read(&planned.arn).await?;
-    let forward = route::forward(&after)?;
-    let serves = forward.weight(&planned.stable).is_some_and(|weight| weight > 0);
-    let exposes = forward.weight(&planned.candidate).is_some_and(|weight| weight > 0);
-    if !serves || exposes {
-        return Err(RouteError::ReadBackDiffers);
-    }
-    tracing::info!(route = %planned.arn, "all traffic given back to the stable slot");
-    Ok(Outcome::Restored)
+    put(load_balancers, planned, &actions).await?;
+    Ok(standing)
 }
 
-fn is_gone(error: &ApiError) -> bool {
-    matches!(error.code.as_str(), "RuleNotFound" | "ListenerNotFound")
+/// Writes a route, and reads it back.
+async fn put(routes: &impl Routes, planned: &PlannedRoute, actions: &[Action]) -> Result<(), RouteError> {
+    routes.write(&planned.arn, actions).await?;
+    let found = routes.read(&planned.arn).await?;
+    if !route::same(&found, actions) {
+        return Err(RouteError::ReadBackDiffers { expected: route::summary(actions), found: route::summary(&found) });
+    }
+    tracing::info!(route = %planned.arn, actions = route::summary(actions), "route written");
+    Ok(())
+}
+
+/// Takes testers back to where they were, unless someone has changed their route.
+async fn close(
+    routes: &impl Routes,
+    leases: &impl Leases,
+    event: &Event,
+    planned: &PlannedRoute,
+) -> Result<(), RouteError> {
+    let live = routes.read(&planned.arn).await?;
+    if route::same(&live, &planned.left_at(Some(Percent::ALL))) && !route::same(&live, &planned.original) {
+        may_write(leases, event).await?;
+        put(routes, planned, &planned.original).await?;
+    }
+    Ok(())
+}
+
+/// What stands behind a route; nothing where that cannot be told.
+async fn hosts(targets: &impl Targets, plan: &Plan, planned: &PlannedRoute) -> Option<Hosts> {
+    let stable = counts(targets, &planned.stable).await?;
+    let candidate = counts(targets, &planned.candidate).await?;
+    Some(Hosts { stable, candidate, before: plan.hosts_before(&planned.stable) })
+}
+
+async fn counts(targets: &impl Targets, group: &TargetGroupArn) -> Option<TargetCounts> {
+    match targets.states(group).await {
+        Ok(states) => Some(TargetCounts::of(&states)),
+        Err(error) => {
+            tracing::warn!(%error, "target health cannot be read; the stable slot counts as warm");
+            None
+        }
+    }
+}
+
+/// Whether each of the candidate's groups has a healthy host.
+async fn serves(targets: &impl Targets, plan: &Plan) -> bool {
+    for group in &plan.candidate.groups {
+        if counts(targets, &group.arn).await.is_some_and(|counts| counts.usable() == 0) {
+            return false;
+        }
+    }
+    true
 }

@@ -1,19 +1,22 @@
 //! Sets absolute weights on every route, and reads them back.
 //!
 //! Weight 0 attaches a candidate group that a route does not have yet: a target group in no route is not
-//! health-checked at all. Everything but the two weights stays as it is.
+//! health-checked at all. Everything but the two weights stays as it is, and a route that someone else has changed
+//! since the last write is not touched.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use spillway_aws::error::{ApiError, Named};
+use spillway_aws::error::{ApiError, Named, is_gone};
 use spillway_aws::guard::{self, LeaseError};
 use spillway_aws::ports::{Leases, Routes};
 use spillway_core::arn::RouteArn;
+use spillway_core::drift::Drift;
 use spillway_core::lease::Lease;
 use spillway_core::plan::{Plan, PlannedRoute};
 use spillway_core::progress::Progress;
 use spillway_core::route::{self, Action, UneditableRoute};
-use spillway_core::weight::{Percent, Split};
+use spillway_core::slot::Slot;
+use spillway_core::weight::Percent;
 use thiserror::Error;
 
 /// What to do, for which release.
@@ -24,6 +27,7 @@ pub struct Event {
     /// The plan.
     pub plan: Plan,
     /// How far the release has come.
+    #[serde(default)]
     pub progress: Progress,
     /// Which weight to set.
     pub target: Target,
@@ -37,6 +41,10 @@ pub enum Target {
     Attach,
     /// The weight of the progress's position.
     Step,
+    /// Leads testers to the candidate; users' routes are not touched.
+    Test,
+    /// Attaches a slot at weight 0 where it was taken out, once no cookie can name it any more.
+    Reattach(Slot),
 }
 
 /// What was done.
@@ -70,6 +78,9 @@ pub enum Error {
     /// A call to the load balancer failed.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// Someone else has changed a route since the last write. No route was written.
+    #[error(transparent)]
+    Drifted(#[from] Drift),
     /// A route has become one that cannot be edited.
     #[error("route {route} {reason}")]
     Uneditable {
@@ -79,15 +90,15 @@ pub enum Error {
         #[source]
         reason: UneditableRoute,
     },
-    /// The route tells other weights than were written.
-    #[error("route {route} was given {expected:?} and tells {found:?}")]
+    /// The route tells something else than was written.
+    #[error("route {route} was given {expected} and tells {found}")]
     ReadBackDiffers {
         /// The route.
         route: RouteArn,
-        /// What was written: weights of the stable and the candidate group.
-        expected: (u16, u16),
-        /// What it tells; a missing group has none.
-        found: (Option<u16>, Option<u16>),
+        /// What was written.
+        expected: String,
+        /// What it tells.
+        found: String,
     },
 }
 
@@ -96,17 +107,26 @@ impl Named for Error {
         match self {
             Self::Lease(error) => error.name(),
             Self::Api(error) => error.name(),
+            Self::Drifted(_) => "RouteDrifted",
             Self::Uneditable { .. } => "RouteUneditable",
             Self::ReadBackDiffers { .. } => "ReadBackDiffers",
         }
     }
 }
 
+/// A route and the actions that it is to have.
+struct Edit<'a> {
+    planned: &'a PlannedRoute,
+    actions: Vec<Action>,
+    /// Whether they are there already, by an earlier attempt.
+    done: bool,
+}
+
 /// Sets the weights.
 ///
-/// Every route is read, and its edit worked out, before the first one is written: what cannot be done is
-/// found out while nothing has changed. A call that fails in between is repaired by the next, since weights
-/// are absolute.
+/// Every route is read, and its edit worked out, before the first one is written, in the plan's order: what cannot be
+/// done is found out while nothing has changed. A call that fails in between is repaired by the next, since weights
+/// are absolute and a route that has the new ones already is as it should be.
 ///
 /// # Errors
 /// [`Error`]; some routes may have been written.
@@ -117,44 +137,93 @@ pub async fn handle(
     event: Event,
 ) -> Result<Output, Error> {
     let Event { lease, plan, mut progress, target } = event;
-    let weight = match target {
-        Target::Attach => Percent::ZERO,
-        Target::Step => plan.weight_at(progress.position),
-    };
-    let split = weight.split();
     guard::verify(leases, &lease).await?;
-
-    let mut edits = Vec::with_capacity(plan.routes.len());
-    for planned in &plan.routes {
-        let live = routes.read(&planned.arn).await?;
-        let edited = route::with_split(&live, planned.groups(), split)
-            .map_err(|reason| Error::Uneditable { route: planned.arn.clone(), reason })?;
-        edits.push((planned, (edited != live).then_some(edited)));
-    }
+    let edits = match target {
+        Target::Attach => edits(routes, &plan.routes, progress.written(), Percent::ZERO).await?,
+        Target::Step => edits(routes, &plan.routes, progress.written(), plan.weight_at(progress.position)).await?,
+        Target::Test => edits(routes, &plan.test_routes, None, Percent::ALL).await?,
+        Target::Reattach(slot) => attachments(routes, &plan, slot).await?,
+    };
 
     let began = clock();
     let mut written = Vec::with_capacity(edits.len());
-    for (planned, edited) in edits {
-        if let Some(edited) = edited {
+    for Edit { planned, actions, done } in edits {
+        if !done {
             guard::verify(leases, &lease).await?;
-            routes.write(&planned.arn, &edited).await?;
-            tracing::info!(route = %planned.arn, stable = split.stable, candidate = split.candidate, "weights written");
+            routes.write(&planned.arn, &actions).await?;
+            tracing::info!(route = %planned.arn, actions = route::summary(&actions), "weights written");
         }
-        written.push(read_back(planned, &routes.read(&planned.arn).await?, split)?);
+        written.push(read_back(planned, &routes.read(&planned.arn).await?, &actions)?);
     }
 
-    progress.shift(weight, began, clock());
+    match target {
+        Target::Attach => progress.shift(Percent::ZERO, began, clock()),
+        Target::Step => progress.shift(plan.weight_at(progress.position), began, clock()),
+        Target::Test | Target::Reattach(_) => {}
+    }
     Ok(Output { progress, wait_seconds: plan.health.check_seconds, routes: written })
 }
 
-fn read_back(planned: &PlannedRoute, actions: &[Action], split: Split) -> Result<RouteWeights, Error> {
-    let weights = route::forward(actions).ok();
-    let found = (
-        weights.and_then(|forward| forward.weight(&planned.stable)),
-        weights.and_then(|forward| forward.weight(&planned.candidate)),
-    );
-    if found == (Some(split.stable), Some(split.candidate)) {
-        return Ok(RouteWeights { route: planned.arn.clone(), stable: split.stable, candidate: split.candidate });
+/// What each route needs for a weight, if it is as the last write left it: at `last`, or as it was found at first.
+async fn edits<'a>(
+    routes: &impl Routes,
+    planned: &'a [PlannedRoute],
+    last: Option<Percent>,
+    weight: Percent,
+) -> Result<Vec<Edit<'a>>, Error> {
+    let mut edits = Vec::with_capacity(planned.len());
+    for planned in planned {
+        let left = planned.left_at(last);
+        let live = match routes.read(&planned.arn).await {
+            Err(error) if is_gone(&error) => return Err(planned.gone(&left).into()),
+            read => read?,
+        };
+        // The second, when an earlier attempt of this shift came so far.
+        let acceptable = [left, planned.left_at(Some(weight))];
+        if let Some(drift) = planned.drift(&live, &acceptable) {
+            return Err(drift.into());
+        }
+        let actions = route::with_split(&live, planned.groups(), weight.split())
+            .map_err(|reason| Error::Uneditable { route: planned.arn.clone(), reason })?;
+        edits.push(Edit { planned, done: actions == live, actions });
     }
-    Err(Error::ReadBackDiffers { route: planned.arn.clone(), expected: (split.stable, split.candidate), found })
+    Ok(edits)
+}
+
+/// What each route needs to have the slot attached. After a release its routes may be anyone's: one that is gone, or
+/// forwards to neither slot any more, or is full, is left alone.
+async fn attachments<'a>(routes: &impl Routes, plan: &'a Plan, slot: Slot) -> Result<Vec<Edit<'a>>, Error> {
+    let mut edits = Vec::new();
+    for planned in &plan.routes {
+        let live = match routes.read(&planned.arn).await {
+            Err(error) if is_gone(&error) => continue,
+            read => read?,
+        };
+        let (group, counterpart) =
+            if slot == plan.stable.slot { (&planned.stable, &planned.candidate) } else { (&planned.candidate, &planned.stable) };
+        let in_use = route::forward(&live).is_ok_and(|forward| forward.weight(counterpart).is_some());
+        if !in_use {
+            continue;
+        }
+        if let Ok(actions) = route::with_attached(&live, group, counterpart) {
+            edits.push(Edit { planned, done: actions == live, actions });
+        }
+    }
+    Ok(edits)
+}
+
+fn read_back(planned: &PlannedRoute, found: &[Action], expected: &[Action]) -> Result<RouteWeights, Error> {
+    if !route::same(found, expected) {
+        return Err(Error::ReadBackDiffers {
+            route: planned.arn.clone(),
+            expected: route::summary(expected),
+            found: route::summary(found),
+        });
+    }
+    let weight = |group| route::forward(found).ok().and_then(|forward| forward.weight(group)).unwrap_or(0);
+    Ok(RouteWeights {
+        route: planned.arn.clone(),
+        stable: weight(&planned.stable),
+        candidate: weight(&planned.candidate),
+    })
 }

@@ -1,8 +1,9 @@
-//! Retires a slot: scales it to zero, but only when no route gives it weight and no traffic was measured on it.
+//! Retires a slot: scales it to zero, but only when the rollback window is over, no route gives it weight and no traffic
+//! was measured on it. One that was taken out of its routes is to be attached again once no cookie can name it any more.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use spillway_aws::error::{ApiError, Named};
+use spillway_aws::error::{ApiError, Named, is_gone};
 use spillway_aws::guard::{self, LeaseError};
 use spillway_aws::ports::{AutoScalingGroups, EcsServices, Leases, Metrics, Routes};
 use spillway_core::definition::Compute;
@@ -27,13 +28,27 @@ pub struct Event {
     pub slot: Slot,
     /// How often it was tried before.
     pub attempt: u32,
+    /// When the release left the slot without traffic.
+    pub started_at: Timestamp,
+}
+
+/// Where the state machine goes from here.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Next {
+    /// The slot is retired.
+    Done,
+    /// Wait, then try again.
+    Wait,
+    /// Attach the slot at weight 0, then try again.
+    Attach,
 }
 
 /// Whether the slot is retired.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Output {
-    /// Whether it is.
-    pub done: bool,
+    /// What comes next.
+    pub next: Next,
     /// Why not, or what was done.
     pub reason: String,
     /// Seconds to wait before the next attempt.
@@ -101,21 +116,33 @@ where
     M: Metrics,
     L: Leases,
 {
-    let Event { lease, plan, slot, attempt } = event;
+    let Event { lease, plan, slot, attempt, started_at } = event;
     guard::verify(ports.leases, &lease).await?;
     let side = plan.side(slot);
     let quiet = plan.retirement.quiet_seconds;
-    let wait_seconds = quiet.saturating_mul(1 << attempt.min(12)).min(LONGEST_WAIT).max(quiet.min(LONGEST_WAIT));
-    let answer = |done, reason: String| {
-        tracing::info!(done, reason, "retirement");
-        Output { done, reason, wait_seconds, attempt: attempt.saturating_add(1) }
+    let again = quiet.saturating_mul(1 << attempt.min(12)).min(LONGEST_WAIT).max(quiet.min(LONGEST_WAIT));
+    let answer = |next, reason: String, wait_seconds| {
+        tracing::info!(?next, reason, "retirement");
+        Output { next, reason, wait_seconds, attempt: attempt.saturating_add(1) }
     };
 
+    let age = u32::try_from(clock().duration_since(started_at).as_secs()).unwrap_or(0);
+    let detached = plan.sticky_seconds > 0 && is_detached(ports.routes, &plan, side).await?;
+    // Until no cookie can name the slot any more.
+    let pinned = plan.sticky_seconds.saturating_sub(age);
+    if detached && pinned == 0 {
+        return Ok(answer(Next::Attach, format!("no cookie names slot {slot} any more"), 0));
+    }
+    let window = plan.retirement.window_seconds.saturating_sub(age);
+    if window > 0 {
+        let wait = if detached { window.min(pinned) } else { window };
+        return Ok(Output { attempt, ..answer(Next::Wait, format!("the rollback window lasts {window} s more"), wait) });
+    }
     if let Some(reason) = carries_weight(ports.routes, &plan, side).await? {
-        return Ok(answer(false, reason));
+        return Ok(answer(Next::Wait, reason, again));
     }
     if let Some(reason) = carries_traffic(ports.metrics, &plan, side, clock()).await? {
-        return Ok(answer(false, reason));
+        return Ok(answer(Next::Wait, reason, again));
     }
     let reason = match &side.compute {
         Compute::EcsService(service) => {
@@ -137,7 +164,33 @@ where
         }
         Compute::External => format!("slot {slot} is quiet; others scale it"),
     };
-    Ok(answer(true, reason))
+    if detached {
+        let reason = format!("{reason}; it is attached again in {pinned} s, when no cookie can name it any more");
+        return Ok(answer(Next::Wait, reason, pinned));
+    }
+    Ok(answer(Next::Done, reason, 0))
+}
+
+/// Whether some route that the slot could be in lacks it.
+async fn is_detached(routes: &impl Routes, plan: &Plan, side: &Side) -> Result<bool, ApiError> {
+    for planned in &plan.routes {
+        let actions = match routes.read(&planned.arn).await {
+            Ok(actions) => actions,
+            Err(error) if is_gone(&error) => continue,
+            Err(error) => return Err(error),
+        };
+        let (own, other) = if side.slot == plan.stable.slot {
+            (&planned.stable, &planned.candidate)
+        } else {
+            (&planned.candidate, &planned.stable)
+        };
+        let lacks = |forward: &route::Forward| forward.weight(own).is_none() && forward.weight(other).is_some();
+        // One without room stays as it is.
+        if route::forward(&actions).is_ok_and(lacks) && route::with_attached(&actions, own, other).is_ok() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Why the slot still counts as serving: a route gives it weight.
@@ -146,7 +199,7 @@ async fn carries_weight(routes: &impl Routes, plan: &Plan, side: &Side) -> Resul
         let actions = match routes.read(&planned.arn).await {
             Ok(actions) => actions,
             // A route that is gone sends nothing anywhere.
-            Err(error) if matches!(error.code.as_str(), "RuleNotFound" | "ListenerNotFound") => continue,
+            Err(error) if is_gone(&error) => continue,
             Err(error) => return Err(error),
         };
         // All forward actions: someone may have added one.

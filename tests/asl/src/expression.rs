@@ -2,7 +2,7 @@
 //!
 //! An expression that fails in a Task sends it to its Catch; in any other state it ends the execution with
 //! no compensation. So the others may only follow paths and compare, and even a Task computes nothing but a
-//! time-out's end and a parameter's name. What to do next comes from the functions.
+//! time-out's end and a parameter's name, and reads recorded JSON. What to do next comes from the functions.
 
 /// What an expression may be.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,6 +17,8 @@ pub enum Expression {
     Exists(Vec<String>),
     /// `$string($failure)`: never fails on a value that is there.
     Text(Vec<String>),
+    /// `$parse($states.result.Attributes.plan.S)`: JSON that was recorded as text.
+    Parsed(Vec<String>),
     /// `'/spillway/services/' & $states.input.service`.
     Joined(String, Vec<String>),
     /// `$fromMillis($millis() + 45000)`: now and so many milliseconds.
@@ -37,7 +39,11 @@ impl Expression {
         if let Some(millis) = text.strip_prefix("$fromMillis($millis() + ").and_then(|rest| rest.strip_suffix(')')) {
             return Ok(Self::FromNow(millis.into()));
         }
-        for (function, make) in [("$exists(", Self::Exists as fn(Vec<String>) -> Self), ("$string(", Self::Text)] {
+        for (function, make) in [
+            ("$exists(", Self::Exists as fn(Vec<String>) -> Self),
+            ("$string(", Self::Text),
+            ("$parse(", Self::Parsed),
+        ] {
             if let Some(inner) = text.strip_prefix(function).and_then(|rest| rest.strip_suffix(')')) {
                 return path(inner).map_or_else(refused, |path| Ok(make(path)));
             }
@@ -61,7 +67,9 @@ impl Expression {
     #[must_use]
     pub fn paths(&self) -> Vec<&[String]> {
         match self {
-            Self::Path(path) | Self::Exists(path) | Self::Text(path) | Self::Joined(_, path) => vec![path],
+            Self::Path(path) | Self::Exists(path) | Self::Text(path) | Self::Parsed(path) | Self::Joined(_, path) => {
+                vec![path]
+            }
             Self::Equals(left, right) => [left.paths(), right.paths()].concat(),
             Self::Literal(_) | Self::FromNow(_) => Vec::new(),
         }
@@ -73,7 +81,7 @@ impl Expression {
         match self {
             Self::Path(_) | Self::Literal(_) | Self::Exists(_) | Self::Text(_) => true,
             Self::Equals(left, right) => left.is_plain() && right.is_plain(),
-            Self::Joined(..) | Self::FromNow(_) => false,
+            Self::Joined(..) | Self::Parsed(_) | Self::FromNow(_) => false,
         }
     }
 }

@@ -21,6 +21,10 @@ const INVOKE: &str = "arn:aws:states:::lambda:invoke";
 const UPDATE_ITEM: &str = "arn:aws:states:::dynamodb:updateItem";
 /// Functions that change nothing, and so need no renewed lease.
 const READ_ONLY: [&str; 2] = ["${plan_release_arn}", "${evaluate_health_arn}"];
+/// A function that a service has named.
+const HOOK: &str = "{% $hook.function %}";
+/// The function that leads users to a candidate.
+const SHIFT: &str = "${shift_weight_arn}";
 /// The longest time-out that a function of Spillway may have, in seconds.
 const LONGEST_FUNCTION: u64 = 30;
 
@@ -194,7 +198,8 @@ fn unleased(machine: &Machine) -> Vec<String> {
     let mut broken = Vec::new();
     for (name, task) in machine.tasks().filter(|(_, task)| task.resource == INVOKE) {
         let function = task.arguments["FunctionName"].as_str().unwrap_or_default();
-        if READ_ONLY.contains(&function) {
+        // A hook is the service's own, and asks nothing of the lease.
+        if READ_ONLY.contains(&function) || function == HOOK {
             continue;
         }
         for (before, state) in &machine.states {
@@ -208,8 +213,12 @@ fn unleased(machine: &Machine) -> Vec<String> {
     broken
 }
 
-/// Ends that would make a pipeline green although the release was rolled back.
+/// Ends that would make a pipeline green although the release was rolled back. A machine that shifts nothing to a
+/// candidate rolls back because it was asked to.
 fn green_after_rollback(machine: &Machine) -> Vec<String> {
+    if !machine.tasks().any(|(_, task)| task.arguments["FunctionName"] == SHIFT) {
+        return Vec::new();
+    }
     let rollback =
         machine.tasks().find(|(_, task)| task.arguments["FunctionName"] == "${rollback_arn}").map(|(name, _)| name);
     let ends = rollback.map(|name| reachable(machine, name)).unwrap_or_default();

@@ -15,7 +15,7 @@ fn text(name: &str) -> String {
     std::fs::read_to_string(root().join("statemachine").join(name)).unwrap()
 }
 
-const MACHINES: [&str; 2] = ["release.asl.json", "retire.asl.json"];
+const MACHINES: [&str; 3] = ["release.asl.json", "retire.asl.json", "rollback.asl.json"];
 
 #[test]
 fn the_machines_keep_every_rule() {

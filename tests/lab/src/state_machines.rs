@@ -17,7 +17,7 @@ pub const LEASE_TABLE: &str = "spillway-leases";
 pub const PARAMETER_PREFIX: &str = "/spillway/services/";
 
 /// The machines, in the order in which they refer to each other.
-const MACHINES: [&str; 3] = ["retire", "release", "guard"];
+const MACHINES: [&str; 4] = ["retire", "release", "rollback", "guard"];
 /// Machines that may be absent.
 const OPTIONAL: [&str; 1] = ["guard"];
 const TOPIC: &str = "spillway-pages";
@@ -94,7 +94,7 @@ impl StateMachines {
         Ok(Self { aws: aws.clone(), arns, pages })
     }
 
-    /// The ARN of `release`, `retire` or `guard`; `None` if there is no such machine.
+    /// The ARN of `release`, `retire`, `rollback` or `guard`; `None` if there is no such machine.
     #[must_use]
     pub fn arn(&self, machine: &str) -> Option<&str> {
         self.arns.get(machine).map(String::as_str)

@@ -123,7 +123,7 @@ pub fn plan(version: &Value) -> Plan {
         .collect();
     let roles = plan::roles(&definition, &live, &Overrides::default()).expect("blue has the traffic");
     let version: Version = serde_json::from_value(version.clone()).expect("a version");
-    let healthy = TargetCounts { healthy: 2, registered: 2, unknown: 0 };
+    let healthy = TargetCounts { healthy: 2, registered: 2, ..TargetCounts::default() };
     let survey = Survey { stable_targets: vec![healthy], ..Survey::default() };
     let draft = Draft {
         definition,

@@ -126,8 +126,14 @@ fn report(gate: &Gate, plan: &Plan, seen: &Seen<'_>) -> GateReport {
 
 /// The periods since the check before, as they are known now.
 fn minutes(plan: &Plan, progress: &Progress, window: Window, observed: &Observed) -> Vec<Minute> {
-    let new: Vec<Timestamp> =
-        window.starts().filter(|start| progress.judged_to.is_none_or(|judged| *start >= judged)).collect();
+    let warm_up = plan.readiness.warm_up_seconds;
+    let warm = progress.exposed_at.filter(|_| warm_up > 0).map(|at| super::split::later(at, warm_up));
+    let judged = |start: &Timestamp| warm.is_none_or(|warm| *start >= warm);
+    let new: Vec<Timestamp> = window
+        .starts()
+        .filter(judged)
+        .filter(|start| progress.judged_to.is_none_or(|judged| *start >= judged))
+        .collect();
     // The others are told by the next check.
     let new = &new[..new.len().min(MOST_MINUTES)];
     let latencies = plan.baseline.latency.len();

@@ -4,12 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{Look, SUSPICION};
 use crate::definition::{DryRun, OnInsufficientData};
+use crate::drift::Reading;
 use crate::figures;
 use crate::judge::comparison::{Comparison, Stream};
 use crate::judge::hard_failure::Baseline;
 use crate::judge::sequential::{ADVANCE, ERRORS};
 use crate::judge::{Counts, Pair};
 use crate::plan::{AlarmState, Plan};
+use crate::progress::Progress;
 use crate::targets::TargetCounts;
 use crate::weight::Percent;
 
@@ -34,8 +36,12 @@ pub enum Finding {
 pub enum Kind {
     /// Whether the metrics could be read, and are there.
     Metrics,
+    /// Whether the routes are as this release left them.
+    Routes,
     /// Healthy hosts of the candidate.
     Hosts,
+    /// Healthy hosts of the stable slot: without them there is nothing to compare with, and nothing to go back to.
+    StableHosts,
     /// An alarm, by its position in the definition.
     Alarm(usize),
     /// A candidate that is broken beyond doubt.
@@ -50,6 +56,8 @@ pub enum Kind {
     Alarms,
     /// A candidate that gets none of its requests.
     Share,
+    /// The measured split of requests.
+    Split,
     /// Requests without an answer.
     Answers,
     /// Errors that the load balancer made itself.
@@ -134,13 +142,15 @@ impl Reference {
 }
 
 /// What the metrics, the target groups and the alarms say by themselves.
-pub(super) fn of_world(plan: &Plan, look: &Look) -> Vec<Gate> {
-    let mut gates = Vec::with_capacity(8);
+pub(super) fn of_world(plan: &Plan, progress: &Progress, look: &Look) -> Vec<Gate> {
+    let mut gates = Vec::with_capacity(10);
+    gates.push(routes(plan, progress, look));
     gates.push(match &look.observed {
         Err(reason) => Gate::saying(Kind::Metrics, Finding::Unknown, format!("metrics: {reason}")),
         Ok(_) => Gate::saying(Kind::Metrics, Finding::Fine, format!("metrics: complete up to {}", look.window.end)),
     });
     gates.push(hosts(plan, look).deciding(plan.health.decides(DryRun::Hosts)));
+    gates.extend(stable_hosts(plan, progress, look));
     match &look.alarms {
         Err(reason) => {
             let decides = plan.health.alarms.iter().any(|alarm| !alarm.dry_run);
@@ -149,6 +159,60 @@ pub(super) fn of_world(plan: &Plan, look: &Look) -> Vec<Gate> {
         Ok(states) => gates.extend(alarms(plan, states)),
     }
     gates
+}
+
+/// Whether each route is as the last write left it. Right after a shift an answer may be older than that.
+fn routes(plan: &Plan, progress: &Progress, look: &Look) -> Gate {
+    let expected = progress.written();
+    let settling = progress.shifted_at.is_some_and(|shifted| {
+        look.now.duration_since(shifted).as_secs() < i64::from(plan.traffic.settle_seconds)
+    });
+    let mut unread = None;
+    for (planned, reading) in std::iter::zip(&plan.routes, &look.routes) {
+        let left = planned.left_at(expected);
+        let drift = match reading {
+            Reading::Unread(reason) => {
+                unread.get_or_insert_with(|| Gate::saying(Kind::Routes, Finding::Unknown, format!("routes: {reason}")));
+                continue;
+            }
+            Reading::Gone => Some(planned.gone(&left)),
+            Reading::Actions(live) => {
+                let before = planned.left_at(Some(progress.weight_before));
+                let drift = planned.drift(live, std::slice::from_ref(&left));
+                if drift.is_some() && settling && planned.drift(live, &[before]).is_none() {
+                    unread.get_or_insert_with(|| {
+                        let words = format!("routes: {} still tells what it was before the shift", planned.arn);
+                        Gate::saying(Kind::Routes, Finding::Unknown, words)
+                    });
+                    continue;
+                }
+                drift
+            }
+        };
+        if let Some(drift) = drift {
+            return Gate::saying(Kind::Routes, Finding::Failed, format!("RouteDrifted: {drift}"));
+        }
+    }
+    unread.unwrap_or_else(|| {
+        Gate::saying(Kind::Routes, Finding::Fine, format!("routes: all {} as they were left", plan.routes.len()))
+    })
+}
+
+/// A stable slot without any healthy host, while it has users: they fail, a comparison with them proves nothing, and the
+/// rollback knows what to do. Nothing where it is known to be so, or no user is there.
+fn stable_hosts(plan: &Plan, progress: &Progress, look: &Look) -> Option<Gate> {
+    if plan.without_stable.is_some() || progress.weight == Percent::ALL {
+        return None;
+    }
+    let saying = |finding, words: String| Gate::saying(Kind::StableHosts, finding, words);
+    let targets = match &look.stable_targets {
+        Err(reason) => return Some(saying(Finding::Unknown, format!("stable target health: {reason}"))),
+        Ok(targets) => targets,
+    };
+    let weakest = std::iter::zip(&plan.stable.groups, targets).min_by_key(|(_, counts)| counts.usable());
+    let (group, counts) = weakest?;
+    let finding = if counts.usable() == 0 { Finding::Failed } else { Finding::Fine };
+    Some(saying(finding, format!("stable hosts: {counts} in {}", group.arn.name())))
 }
 
 fn hosts(plan: &Plan, look: &Look) -> Gate {
@@ -198,9 +262,15 @@ fn alarms<'a>(plan: &'a Plan, states: &'a [AlarmState]) -> impl Iterator<Item = 
     })
 }
 
-/// What the comparison says.
+/// What the comparison says, and `latest`, in which the warm-up counts as well: a broken candidate is one then, too.
 #[must_use]
-pub fn of_comparison(plan: &Plan, comparison: &Comparison, reference: Reference, baseline: Baseline) -> Vec<Gate> {
+pub fn of_comparison(
+    plan: &Plan,
+    comparison: &Comparison,
+    latest: &Comparison,
+    reference: Reference,
+    baseline: Baseline,
+) -> Vec<Gate> {
     let health = &plan.health;
     let number = |kind, finding, counts, log_e: f64, proof| Gate {
         kind,
@@ -212,10 +282,9 @@ pub fn of_comparison(plan: &Plan, comparison: &Comparison, reference: Reference,
         words: String::new(),
     };
     let mut gates = Vec::with_capacity(4 + comparison.streams().len());
-    let latest: Pair = comparison.latest().iter().copied().sum();
-    let broken = comparison.hard_failure(baseline);
+    let broken = latest.hard_failure(baseline);
     gates.push(Gate {
-        counts: latest,
+        counts: latest.latest().iter().copied().sum(),
         ..Gate::saying(Kind::HardFailure, if broken { Finding::Failed } else { Finding::Fine }, String::new())
             .deciding(health.decides(DryRun::HardFailure))
     });
@@ -263,7 +332,10 @@ impl Gate {
     pub fn name(&self, plan: &Plan) -> String {
         match self.kind {
             Kind::Metrics => "metrics".into(),
+            Kind::Routes => "routes".into(),
             Kind::Hosts => "hosts".into(),
+            Kind::StableHosts => "stable_hosts".into(),
+            Kind::Split => "split".into(),
             Kind::Alarm(index) => {
                 format!("alarm {}", plan.health.alarms.get(index).map_or("", |alarm| alarm.arn.name()))
             }
@@ -329,7 +401,10 @@ impl Gate {
                 format!("health: e-value {e} {sign} {:.0} since the last shift: {words}", self.proof)
             }
             Kind::Metrics
+            | Kind::Routes
             | Kind::Hosts
+            | Kind::StableHosts
+            | Kind::Split
             | Kind::Alarm(_)
             | Kind::Alarms
             | Kind::Share

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::gates::{Finding, Gate, Kind};
-use super::{Look, Observed};
+use super::{Look, Observed, split};
 use crate::definition::DryRun;
 use crate::figures::count;
 use crate::judge::{Counts, Pair, hard_failure};
@@ -53,7 +53,8 @@ pub(super) fn speaking(plan: &Plan, progress: &Progress, look: &Look, observed: 
         );
         gate(Kind::Share, Counts::default(), words)
     });
-    silence.into_iter().chain(share).chain(unanswered).chain(own).collect()
+    let split = split::gate(plan, progress, look, observed);
+    silence.into_iter().chain(share).chain(split).chain(unanswered).chain(own).collect()
 }
 
 /// How many requests the candidate should have had in the latest periods at this weight, how many the stable slot had,
@@ -133,7 +134,7 @@ fn load_balancer_errors(look: &Look, observed: &Observed, weight: Percent) -> Op
 }
 
 /// The starts of the last periods.
-fn latest(window: Window) -> Vec<Timestamp> {
+pub(super) fn latest(window: Window) -> Vec<Timestamp> {
     let starts: Vec<_> = window.starts().collect();
     starts[starts.len().saturating_sub(hard_failure::PERIODS)..].to_vec()
 }

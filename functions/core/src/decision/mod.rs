@@ -7,13 +7,17 @@
 pub mod evidence;
 pub mod gates;
 mod guards;
+mod hooks;
 pub mod rules;
+mod split;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::drift::Reading;
+use crate::hook::{Call, Reply};
 use crate::judge::comparison::Comparison;
 use crate::judge::{Counts, Pair};
 use crate::metrics::{self, CountSeries, Traffic, Window};
@@ -23,6 +27,7 @@ use crate::targets::TargetCounts;
 
 pub use evidence::Evidence;
 pub use gates::Reference;
+pub use split::quiet_from;
 
 /// An e-value from which on a release waits.
 pub const SUSPICION: f64 = 3.0;
@@ -51,6 +56,8 @@ pub enum Next {
     Shift,
     /// The same, on an operator's word, which is taken out of the lease first: it was for this step only.
     ConsumeCommand,
+    /// Ask a hook, wait, then check again.
+    Hook,
     /// The release is done.
     Promoted,
     /// Give all traffic back.
@@ -88,12 +95,20 @@ pub struct Look {
     pub window: Window,
     /// What the metrics say.
     pub observed: Result<Observed, String>,
+    /// The routes, in the plan's order.
+    pub routes: Vec<Reading>,
     /// The candidate's targets, group by group.
     pub candidate_targets: Result<Vec<TargetCounts>, String>,
+    /// The stable slot's.
+    pub stable_targets: Result<Vec<TargetCounts>, String>,
     /// The alarms, in the definition's order.
     pub alarms: Result<Vec<AlarmState>, String>,
     /// The operator's wish.
     pub command: Command,
+    /// What the hook that was asked last has said.
+    pub hook: Reply,
+    /// The release's name.
+    pub release: String,
 }
 
 /// Measured traffic, from the hour before the first exposure on.
@@ -147,6 +162,8 @@ pub struct Check {
     pub reason: String,
     /// The progress to carry on with.
     pub progress: Progress,
+    /// The hook to ask, where that is next.
+    pub hook: Option<Call>,
     /// What decided, gate by gate.
     pub evidence: Evidence,
 }
@@ -156,12 +173,14 @@ pub struct Check {
 pub fn check(plan: &Plan, progress: &Progress, look: &Look) -> Check {
     let nothing = Observed::default();
     let observed = look.observed.as_ref().unwrap_or(&nothing);
-    let comparison = compare(plan, progress, look.window, observed);
+    let warm = progress.exposed_at.map(|at| split::later(at, plan.readiness.warm_up_seconds));
+    let comparison = compare(plan, progress, look.window, observed, warm);
+    let everything = compare(plan, progress, look.window, observed, None);
     let reference = Reference::at(plan, progress.weight);
-    let mut gates = gates::of_world(plan, look);
+    let mut gates = gates::of_world(plan, progress, look);
     gates.extend(guards::speaking(plan, progress, look, observed));
     let baseline = reference.baseline(observed.before(look.window));
-    gates.extend(gates::of_comparison(plan, &comparison, reference, baseline));
+    gates.extend(gates::of_comparison(plan, &comparison, &everything, reference, baseline));
     let seen = rules::Seen {
         now: look.now,
         measured_to: look.window.end,
@@ -170,22 +189,35 @@ pub fn check(plan: &Plan, progress: &Progress, look: &Look) -> Check {
         comparison: &comparison,
         gates: &gates,
     };
-    let rules::Outcome { decision, why, next, wait_seconds, progress: after } = rules::decide(plan, progress, &seen);
-    let reason = why.text(decision, plan, progress, &seen);
+    let outcome = rules::decide(plan, progress, &seen);
+    let said = outcome.why.text(outcome.decision, plan, progress, &seen);
+    let hooks::Hooked { outcome, reason, hook } = hooks::heed(plan, progress, look, outcome, said);
+    let rules::Outcome { decision, next, wait_seconds, progress: after, .. } = outcome;
     let mut evidence = Evidence::of(plan, progress, &seen, look.window, observed);
     if look.observed.is_err() {
         evidence.minutes.clear(); // nothing is known of them yet
     }
     let judged_to = evidence.told_to(plan.health.period_seconds).or(progress.judged_to);
-    Check { decision, next, wait_seconds, reason, progress: Progress { judged_to, ..after }, evidence }
+    Check { decision, next, wait_seconds, reason, progress: Progress { judged_to, ..after }, hook, evidence }
 }
 
-/// All complete periods since the first exposure. Nothing is carried from check to check, so that what arrives late
-/// or is revised is taken in.
-fn compare(plan: &Plan, progress: &Progress, window: Window, observed: &Observed) -> Comparison {
+/// All complete periods since the first exposure that began after the warm-up. Nothing is carried from check to check,
+/// so that what arrives late or is revised is taken in.
+fn compare(
+    plan: &Plan,
+    progress: &Progress,
+    window: Window,
+    observed: &Observed,
+    warm: Option<Timestamp>,
+) -> Comparison {
     let next_weight = plan.weight_at(progress.position + 1).fraction();
     let mut comparison = Comparison::new(&plan.terms(), next_weight);
+    // The period of the first shift is one of the comparison where there is no warm-up.
+    let cold = |start: Timestamp| plan.readiness.warm_up_seconds > 0 && warm.is_some_and(|warm| start < warm);
     for (start, period) in std::iter::zip(window.starts(), observed.periods(window)) {
+        if cold(start) {
+            continue;
+        }
         // The last period that began before the weight was changed: proof starts after it.
         let at_this_weight = progress.shifted_at.is_some_and(|shifted| start >= shifted);
         comparison.push(&period);

@@ -1,11 +1,11 @@
 //! The rules: from the gates, the operator's wish and the time to a decision. First match wins.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::gates::{Finding, Gate, Kind, Reference};
 use super::{Command, Decision, Next};
 use crate::definition::length::{self, WAITING_FACTOR};
-use crate::definition::{DryRun, OnInconclusive};
+use crate::definition::{DryRun, OnInconclusive, OnSplitMismatch};
 use crate::figures;
 use crate::judge::Pair;
 use crate::judge::comparison::Comparison;
@@ -96,6 +96,8 @@ pub enum Doubt {
     Gate(usize),
     /// No requests since the last shift.
     NoRequests,
+    /// At 100 %, the stable slot has not been measured quiet.
+    NotQuiet,
     /// The candidate got none of so many.
     NoneOf(f64),
     /// The evidence is against the candidate, if weakly.
@@ -106,7 +108,7 @@ pub enum Doubt {
 #[must_use]
 pub fn decide(plan: &Plan, progress: &Progress, seen: &Seen<'_>) -> Outcome {
     let situation = Situation { plan, progress, seen };
-    let Ruling { decision, why, back, held, waiting, commanded } = situation.rule();
+    let Ruling { decision, why, back, held, waiting, commanded, overruled } = situation.rule();
     let mut after = progress.clone();
     let next = match decision {
         Decision::RollBack => Next::RollBack,
@@ -120,6 +122,7 @@ pub fn decide(plan: &Plan, progress: &Progress, seen: &Seen<'_>) -> Outcome {
         Decision::Hold | Decision::Continue => Next::Bake,
     };
     after.position = back.unwrap_or(after.position);
+    after.split_overruled |= overruled;
     let since = |wanted: bool, since: Option<Timestamp>| wanted.then(|| since.unwrap_or(seen.now));
     after.held_since = since(held, progress.held_since);
     after.waiting_since = since(waiting, progress.waiting_since);
@@ -150,11 +153,13 @@ struct Ruling {
     waiting: bool,
     /// Whether it was an operator's word that decided.
     commanded: bool,
+    /// Whether the measured split is to be no reason to wait any more.
+    overruled: bool,
 }
 
 impl Ruling {
     fn new(decision: Decision, why: Why) -> Self {
-        Self { decision, why, back: None, held: false, waiting: false, commanded: false }
+        Self { decision, why, back: None, held: false, waiting: false, commanded: false, overruled: false }
     }
 }
 
@@ -196,7 +201,22 @@ impl Situation<'_> {
 
     /// The first gate that has a say and says this.
     fn gate(&self, finding: Finding) -> Option<usize> {
-        self.seen.gates.iter().position(|gate| gate.says(finding))
+        let ignored = |gate: &Gate| gate.kind == Kind::Split && self.progress.split_overruled;
+        self.seen.gates.iter().position(|gate| gate.says(finding) && !ignored(gate))
+    }
+
+    fn kind(&self, cause: Cause) -> Option<Kind> {
+        match cause {
+            Cause::Gate(gate) | Cause::Doubt(Doubt::Gate(gate)) => self.seen.gates.get(gate).map(|gate| gate.kind),
+            Cause::Doubt(_) => None,
+        }
+    }
+
+    /// Whether the stable slot has been measured quiet, where that is asked for: at 100 %.
+    fn is_quiet(&self) -> bool {
+        let asked = self.progress.weight == Percent::ALL && self.plan.without_stable.is_none();
+        let proven = |gate: &Gate| gate.kind == Kind::Split && gate.finding == Finding::Proven;
+        !asked || self.progress.split_overruled || self.seen.gates.iter().any(proven)
     }
 
     /// A release must end: longer than its plan is as good as failed.
@@ -215,6 +235,12 @@ impl Situation<'_> {
         let held = self.seconds_since(self.progress.held_since);
         if self.progress.held_since.is_some() && held >= u64::from(self.plan.health.hold_seconds) {
             let why = Why::HoldIsOver(held, cause);
+            if self.kind(cause) == Some(Kind::Split) {
+                return match self.plan.traffic.on_split_mismatch {
+                    OnSplitMismatch::Rollback => Ruling::new(Decision::RollBack, why),
+                    OnSplitMismatch::Continue => Ruling { overruled: true, ..Ruling::new(Decision::Continue, why) },
+                };
+            }
             return match self.plan.health.on_inconclusive {
                 OnInconclusive::Pause => Ruling { held: true, ..waiting(why) },
                 OnInconclusive::Advance if self.may_go_on_after_hold() => Ruling::new(Decision::Advance, why),
@@ -224,7 +250,9 @@ impl Situation<'_> {
         let mut ruling = Ruling { held: true, ..Ruling::new(Decision::Hold, Why::Held(cause)) };
         // A minute tells most at an even split, and fewer users are exposed there. Only what the candidate did is a
         // reason to move them.
-        if self.is_the_candidates(cause) && self.progress.weight > Percent::HALF {
+        // With group stickiness the stable slot is out of the routes at 100 %, and its health would have to be awaited.
+        let detached = self.plan.sticky_seconds > 0 && self.progress.weight == Percent::ALL;
+        if self.is_the_candidates(cause) && self.progress.weight > Percent::HALF && !detached {
             ruling.back = self.plan.steps.iter().rposition(|step| step.weight <= Percent::HALF);
         }
         ruling
@@ -247,7 +275,14 @@ impl Situation<'_> {
     }
 
     fn minimum_time_is_over(&self) -> bool {
-        self.seconds_since(self.progress.shifted_at) >= self.minimum_time_seconds()
+        self.seconds_since(self.began()) >= self.minimum_time_seconds()
+    }
+
+    /// When the step began to count: after the warm-up.
+    fn began(&self) -> Option<Timestamp> {
+        let warm_up = SignedDuration::from_secs(i64::from(self.plan.readiness.warm_up_seconds));
+        let warm = self.progress.exposed_at.and_then(|at| at.checked_add(warm_up).ok());
+        self.progress.shifted_at.max(self.progress.shifted_at.and(warm))
     }
 
     /// Why a release must not go on without proof; nothing if it may.
@@ -259,13 +294,17 @@ impl Situation<'_> {
         // The load balancer's own errors may be a neighbour's; those of the candidate leave requests unanswered. An
         // alarm without data does not forbid what its definition leaves to the policy.
         let speaks = |gate: &Gate| {
-            matches!(gate.kind, Kind::Answers | Kind::Metrics | Kind::Share) && gate.says(Finding::Suspicious)
+            let split = gate.kind == Kind::Split && !self.progress.split_overruled;
+            (split || matches!(gate.kind, Kind::Answers | Kind::Metrics | Kind::Share)) && gate.says(Finding::Suspicious)
         };
         if let Some(gate) = self.seen.gates.iter().position(speaks) {
             return Some(Doubt::Gate(gate));
         }
         if candidate.requests + stable.requests <= 0.0 {
             return Some(Doubt::NoRequests);
+        }
+        if !self.is_quiet() {
+            return Some(Doubt::NotQuiet);
         }
         // At the weight that was asked for, so many of the requests should have been the candidate's.
         let expected = self.progress.weight.fraction() * (candidate.requests + stable.requests);
@@ -278,17 +317,17 @@ impl Situation<'_> {
 
     /// Proof, or where nothing can be compared, the measured minimum time without a reason against it.
     fn well_enough(&self) -> Option<Why> {
-        if !self.minimum_time_is_over() {
+        if !self.minimum_time_is_over() || !self.is_quiet() {
             return None;
         }
-        if self.gate(Finding::Proven).is_some() {
+        if self.seen.gates.iter().any(|gate| gate.kind == Kind::Health && gate.says(Finding::Proven)) {
             return Some(Why::Proven);
         }
         let compared = self.seen.reference == Reference::Concurrent && self.plan.health.decides(DryRun::Errors);
         if compared && (!self.adds_little() || self.doubt().is_some()) {
             return None;
         }
-        let shifted = self.progress.shifted_at?;
+        let shifted = self.began()?;
         let measured = seconds_between(shifted, self.seen.measured_to);
         let needed = self.minimum_time_seconds().max(u64::from(self.plan.health.period_seconds));
         let seen_requests = self.seen.comparison.since_shift().candidate.requests > 0.0;
@@ -319,7 +358,7 @@ impl Situation<'_> {
     /// Seconds since the last weight change, waiting for people and holds not counted.
     fn step_seconds(&self) -> u64 {
         let idle = self.progress.waited_in_step_seconds + self.idle_seconds();
-        self.seconds_since(self.progress.shifted_at).saturating_sub(idle)
+        self.seconds_since(self.began()).saturating_sub(idle)
     }
 
     /// Seconds that the release has been held or waiting for people without a break, as far as it was at this weight.
@@ -330,7 +369,8 @@ impl Situation<'_> {
 
     fn max_step_seconds(&self) -> u64 {
         let step = self.plan.steps.get(self.progress.position).or(self.plan.steps.last());
-        step.map_or(0, |step| length::longest_step_seconds(step, &self.plan.health))
+        let settle = if self.progress.weight == Percent::ALL { self.plan.traffic.settle_seconds } else { 0 };
+        step.map_or(0, |step| length::longest_step_seconds(step, &self.plan.health)) + u64::from(settle)
     }
 
     fn seconds_since(&self, then: Option<Timestamp>) -> u64 {
@@ -382,6 +422,7 @@ impl Why {
             Self::HoldIsOver(seconds, cause) => {
                 let then = match decision {
                     Decision::Advance => ", and on by policy, without proof",
+                    Decision::Continue => ", and on by policy",
                     Decision::Hold => " without relief, waiting for approval",
                     _ => " without relief",
                 };
@@ -408,6 +449,7 @@ impl Cause {
             Self::Gate(gate) => return line(gate, plan, seen),
             Self::Doubt(Doubt::Unmeasured) => "it cannot be measured".into(),
             Self::Doubt(Doubt::Gate(gate)) => line(gate, plan, seen),
+            Self::Doubt(Doubt::NotQuiet) => line_of(Kind::Split, plan, seen),
             Self::Doubt(Doubt::NoRequests) => "no measured requests since the last shift".into(),
             Self::Doubt(Doubt::NoneOf(requests)) => {
                 format!("the candidate got none of {} requests", figures::count(requests))

@@ -11,7 +11,7 @@ pub const MAX_HISTORY_EVENTS: u64 = 20_000;
 /// The longest release that planning allows, in seconds: the machine's own time-out is 30 days.
 pub const MAX_RELEASE_SECONDS: u64 = 29 * 86_400;
 /// History events of one check, or of one look at the candidate's readiness.
-const EVENTS_PER_CHECK: u64 = 16;
+pub const EVENTS_PER_CHECK: u64 = 16;
 /// History events of everything else, and of each step's shift.
 const EVENTS_BESIDES: u64 = 300;
 /// While a release waits for a person, checks are rarer by this factor ...
@@ -77,14 +77,17 @@ pub fn longest_exposure_seconds(steps: &[Step], health: &HealthPolicy) -> u64 {
 /// The longest that a release can take, in seconds, waiting for people not counted.
 #[must_use]
 pub fn worst_case_seconds(steps: &[Step], health: &HealthPolicy, readiness: Readiness) -> u64 {
-    u64::from(readiness.timeout_seconds) + longest_exposure_seconds(steps, health)
+    u64::from(readiness.timeout_seconds)
+        + u64::from(readiness.warm_up_seconds)
+        + longest_exposure_seconds(steps, health)
 }
 
 /// The most history events that a release can make, retries aside.
 #[must_use]
 pub fn worst_case_events(steps: &[Step], health: &HealthPolicy, readiness: Readiness) -> u64 {
     let looks = u64::from(readiness.timeout_seconds) / u64::from(readiness.poll_seconds.max(1));
-    let checks = longest_exposure_seconds(steps, health) / u64::from(health.check_seconds.max(1));
+    let exposed = longest_exposure_seconds(steps, health) + u64::from(readiness.warm_up_seconds);
+    let checks = exposed / u64::from(health.check_seconds.max(1));
     (looks + checks + WAITING_LOOKS) * EVENTS_PER_CHECK + EVENTS_BESIDES
 }
 

@@ -8,10 +8,12 @@ pub mod length;
 mod problems;
 mod rules;
 mod strategy;
+mod traffic;
 
 use serde::{Deserialize, Serialize};
 
 use crate::arn::{RouteArn, TargetGroupArn};
+use crate::hook::Hooks;
 use crate::slot::PerSlot;
 use crate::text::{checked_text, is_word};
 
@@ -20,6 +22,7 @@ pub use health::{
     OnInsufficientData,
 };
 pub use problems::{InvalidDefinition, Problem};
+pub use traffic::{OnSplitMismatch, TrafficPolicy};
 pub use strategy::{Adapt, Canary, Linear, StepSetting, Strategy, StrategyType};
 
 checked_text!(
@@ -70,6 +73,16 @@ pub struct ServiceDefinition {
     /// How health is judged.
     #[serde(default)]
     pub health: HealthPolicy,
+    /// What the measured traffic must be like.
+    #[serde(default)]
+    pub traffic: TrafficPolicy,
+    /// Listener rules, or listeners, that lead testers to the candidate before any user reaches it: 0 to 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 10)))]
+    pub test_routes: Vec<RouteArn>,
+    /// Functions of the service's own that are asked at named points of a release.
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
     /// When the slot without traffic is scaled down.
     #[serde(default)]
     pub retirement: Retirement,
@@ -147,11 +160,15 @@ pub struct Readiness {
     /// Share of the candidate's capacity that must be healthy in every target group, 1 to 100 %. Default 100.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 100)))]
     pub minimum_healthy_percent: u32,
+    /// Warm-up: seconds after the first shift that are not judged, but for a candidate that is broken beyond doubt, 0 to
+    /// 3600: a cold start is not what users will see. The first step lasts so much longer. Default 0.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 3600)))]
+    pub warm_up_seconds: u32,
 }
 
 impl Default for Readiness {
     fn default() -> Self {
-        Self { timeout_seconds: 1800, poll_seconds: 15, minimum_healthy_percent: 100 }
+        Self { timeout_seconds: 1800, poll_seconds: 15, minimum_healthy_percent: 100, warm_up_seconds: 0 }
     }
 }
 
@@ -163,7 +180,8 @@ pub struct Retirement {
     /// The rollback window: seconds that the slot stays warm after the release has ended, 0 to 2 505 600 (29 days). Default 3600.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 2_505_600)))]
     pub window_seconds: u32,
-    /// Seconds without a measured request before the slot counts as quiet, 1 to 86 400. Default 300.
+    /// Seconds without a measured request before a slot counts as quiet, 1 to 86 400: before it is scaled down, and, for
+    /// its last step's minimum time at most, before a release at 100 % is promoted. Default 300.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 86_400)))]
     pub quiet_seconds: u32,
 }

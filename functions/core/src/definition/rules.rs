@@ -15,6 +15,7 @@ pub(super) fn broken(definition: &ServiceDefinition, written: &Value) -> Vec<Pro
     let mut rules = Rules { written, problems: Vec::new() };
     rules.count("routes", definition.routes.len(), 1, 10);
     rules.distinct("routes", definition.routes.iter().map(crate::arn::RouteArn::as_str));
+    rules.test_routes(definition);
     rules.slots(definition);
     rules.strategy(definition);
     rules.seconds(definition);
@@ -53,6 +54,29 @@ impl Rules<'_> {
                     &format!("{path}[{index}]"),
                     format!("the same as {path}[{earlier}]; allowed: each only once"),
                 );
+            }
+        }
+    }
+
+    fn test_routes(&mut self, definition: &ServiceDefinition) {
+        self.count("test_routes", definition.test_routes.len(), 0, 10);
+        self.distinct("test_routes", definition.test_routes.iter().map(crate::arn::RouteArn::as_str));
+        for (index, route) in definition.test_routes.iter().enumerate() {
+            if let Some(users) = definition.routes.iter().position(|users| users == route) {
+                self.note(
+                    &format!("test_routes[{index}]"),
+                    format!("the same as routes[{users}]; allowed: a route of the testers' own"),
+                );
+            }
+        }
+        for (name, hook) in [
+            ("before_traffic", &definition.hooks.before_traffic),
+            ("after_step", &definition.hooks.after_step),
+            ("before_promotion", &definition.hooks.before_promotion),
+            ("after_rollback", &definition.hooks.after_rollback),
+        ] {
+            if let Some(hook) = hook {
+                self.range(&format!("hooks.{name}.timeout_seconds"), hook.timeout_seconds, 1, 86_400);
             }
         }
     }
@@ -139,6 +163,8 @@ impl Rules<'_> {
         self.range("readiness.timeout_seconds", readiness.timeout_seconds, 10, 86_400);
         self.range("readiness.poll_seconds", readiness.poll_seconds, 1, 300);
         self.range("readiness.minimum_healthy_percent", readiness.minimum_healthy_percent, 1, 100);
+        self.range("readiness.warm_up_seconds", readiness.warm_up_seconds, 0, 3600);
+        self.range("traffic.settle_seconds", definition.traffic.settle_seconds, 0, 3600);
         self.range("retirement.window_seconds", retirement.window_seconds, 0, 2_505_600);
         self.range("retirement.quiet_seconds", retirement.quiet_seconds, 1, 86_400);
     }
@@ -228,29 +254,31 @@ impl Rules<'_> {
         if definition.health.check_seconds == 0 || definition.readiness.poll_seconds == 0 {
             return; // reported already
         }
+        let ServiceDefinition { health, readiness, hooks, .. } = definition;
         let steps = definition.strategy.steps();
-        let events = length::worst_case_events(&steps, &definition.health, definition.readiness);
+        let hooked = hooks.longest_seconds(steps.len());
+        let before = hooks.before_traffic.as_ref().map_or(0, |hook| u64::from(hook.timeout_seconds));
+        let looks = hooked / u64::from(health.check_seconds) + before / u64::from(readiness.poll_seconds);
+        let events = length::worst_case_events(&steps, health, *readiness) + looks * length::EVENTS_PER_CHECK;
+        let seconds = length::worst_case_seconds(&steps, health, *readiness) + hooked + before;
         if events > MAX_HISTORY_EVENTS {
             self.note(
                 "strategy.max_step_seconds",
                 format!(
-                    "the release could take {} s and {events} history events; allowed: {MAX_HISTORY_EVENTS} events, so shorten the steps or the hold, or check less often",
-                    length::worst_case_seconds(&steps, &definition.health, definition.readiness)
+                    "the release could take {seconds} s and {events} history events; allowed: {MAX_HISTORY_EVENTS} events, so shorten the steps, the hold or the hooks' time-outs, or check less often"
                 ),
             );
         }
-        let seconds = length::worst_case_seconds(&steps, &definition.health, definition.readiness)
-            + length::longest_wait_seconds(&definition.health);
-        let kept = length::retention_seconds(definition.health.period_seconds);
-        if length::longest_exposure_seconds(&steps, &definition.health) > kept {
+        let late = u64::from(readiness.warm_up_seconds) + u64::from(definition.traffic.settle_seconds);
+        let exposed = length::longest_exposure_seconds(&steps, health) + hooked + late;
+        let kept = length::retention_seconds(health.period_seconds);
+        if exposed > kept {
             self.note(
                 "health.period_seconds",
-                format!(
-                    "users could be exposed for {} s; allowed: {kept} s, for which metrics of this period are kept",
-                    length::longest_exposure_seconds(&steps, &definition.health)
-                ),
+                format!("users could be exposed for {exposed} s; allowed: {kept} s, for which metrics of this period are kept"),
             );
         }
+        let seconds = seconds + length::longest_wait_seconds(health);
         if seconds > length::MAX_RELEASE_SECONDS {
             self.note(
                 "strategy.max_step_seconds",

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::arn::{LoadBalancerDimension, RouteArn, TargetGroupArn};
 use crate::definition::length::{self, Step};
 use crate::definition::{
-    Compute, DryRun, HealthPolicy, Readiness, Retirement, ServiceDefinition, ServiceName, StrategyType,
+    Compute, DryRun, HealthPolicy, Readiness, Retirement, ServiceDefinition, ServiceName, StrategyType, TrafficPolicy,
 };
+use crate::hook::Hooks;
 use crate::judge::comparison::{Term, Terms};
 use crate::judge::dispersion::dispersion;
 use crate::judge::latency::Quantile;
@@ -28,7 +29,7 @@ pub use survey::{AlarmState, History, SlowHistory, Survey, history_window, quant
 
 /// Least dispersion with group stickiness: an access log split by client called 23 % of equal halves unhealthy at 1,
 /// and none at this.
-const STICKY: f64 = 10.0;
+pub(crate) const STICKY: f64 = 10.0;
 
 /// What a release will do. Written into the lease before anything is changed.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -56,11 +57,31 @@ pub struct Plan {
     pub health: HealthPolicy,
     /// What the hours before the release say about that.
     pub baseline: Baseline,
+    /// What the measured traffic must be like.
+    #[serde(default)]
+    pub traffic: TrafficPolicy,
+    /// The longest that a client stays with the group that answered it, over all routes, in seconds; 0 without group
+    /// stickiness.
+    #[serde(default)]
+    pub sticky_seconds: u32,
+    /// Healthy targets of each of the stable slot's groups before the release: enough for all traffic.
+    #[serde(default)]
+    pub stable_hosts: Vec<u32>,
+    /// The routes that lead testers to the candidate, in the definition's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test_routes: Vec<PlannedRoute>,
+    /// Functions to be asked on the way.
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
     /// What whoever starts the release should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// When the slot without traffic is scaled down.
     pub retirement: Retirement,
+    /// Seconds after the release until its retirement has something to do: the rollback window, or the life of the
+    /// longest cookie, after which a slot is attached again that was taken out for it.
+    #[serde(default)]
+    pub retire_after_seconds: u32,
 }
 
 /// One slot in its role.
@@ -188,11 +209,13 @@ impl Draft {
         let health = definition.health;
         let mut baseline = survey.history.baseline(&health);
         let mut warnings = survey.warnings(&health);
-        if is_sticky(&roles) {
+        let sticky_seconds = sticky_seconds(&roles);
+        if sticky_seconds > 0 {
             baseline.allow_for_sticky_clients();
             warnings.push(format!(
-                "stickiness: clients stay with a slot, so that one failing client is many errors: a dispersion of at least {STICKY} is assumed, and the measured share follows the weights slowly"
+                "stickiness: clients stay with a slot for up to {sticky_seconds} s, so that one failing client is many errors: a dispersion of at least {STICKY} is assumed, and the measured share follows the weights slowly, from below; at 100 %, and in a rollback, the loser is taken out of the route until the last cookie has expired, and a rollback after that awaits its health first"
             ));
+            warnings.extend(roles.routes.iter().filter_map(pinned_already));
         }
         let mut steps = definition.strategy.steps();
         if overrides.without_stable.is_some() {
@@ -219,8 +242,17 @@ impl Draft {
             readiness: definition.readiness,
             health,
             baseline,
+            traffic: definition.traffic,
+            sticky_seconds,
+            stable_hosts: survey.stable_targets.iter().map(|counts| counts.usable()).collect(),
+            test_routes: roles.test_routes,
+            hooks: definition.hooks,
             warnings,
             retirement: definition.retirement,
+            retire_after_seconds: match sticky_seconds {
+                0 => definition.retirement.window_seconds,
+                seconds => definition.retirement.window_seconds.min(seconds),
+            },
         })
     }
 }
@@ -249,12 +281,24 @@ fn unhealthy(stable: &Side, survey: &Survey) -> Vec<Refusal> {
         .collect()
 }
 
-/// Whether any route keeps clients with the slot that answered them first.
-fn is_sticky(roles: &Roles) -> bool {
-    let sticky = |route: &PlannedRoute| {
-        route::forwards(&route.original).any(|forward| forward.stickiness.is_some_and(|stickiness| stickiness.enabled))
-    };
-    roles.routes.iter().any(sticky)
+/// The longest that any route keeps clients with the slot that answered them first.
+fn sticky_seconds(roles: &Roles) -> u32 {
+    let forwards = roles.routes.iter().flat_map(|route| route::forwards(&route.original));
+    forwards.map(route::Forward::sticky_seconds).max().unwrap_or(0)
+}
+
+/// What to know where the candidate is not in a sticky route: an earlier release may have taken it out.
+fn pinned_already(route: &PlannedRoute) -> Option<String> {
+    let forward = route::forward(&route.original).ok()?;
+    let out = forward.sticky_seconds() > 0 && forward.weight(&route.candidate).is_none();
+    out.then(|| {
+        format!(
+            "stickiness: {} is not in route {}; clients whose cookie still names it, from a release in the last {} s, reach it as soon as it is attached",
+            route.candidate.name(),
+            route.arn,
+            forward.sticky_seconds()
+        )
+    })
 }
 
 impl Baseline {
@@ -329,6 +373,16 @@ impl Plan {
     #[must_use]
     pub fn longest_exposure_seconds(&self) -> u64 {
         length::longest_exposure_seconds(&self.steps, &self.health)
+            + u64::from(self.readiness.warm_up_seconds)
+            + u64::from(self.traffic.settle_seconds)
+            + self.hooks.longest_seconds(self.steps.len())
+    }
+
+    /// Healthy targets of one of the stable slot's groups before the release.
+    #[must_use]
+    pub fn hosts_before(&self, group: &TargetGroupArn) -> u32 {
+        let groups = std::iter::zip(&self.stable.groups, &self.stable_hosts);
+        groups.filter(|(known, _)| known.arn == *group).map(|(_, hosts)| *hosts).max().unwrap_or(0)
     }
 
     /// Seconds that a release waits for people, all in all, before it is rolled back.

@@ -24,11 +24,37 @@ pub struct Roles {
     pub stable: Slot,
     /// The routes with their groups by role.
     pub routes: Vec<PlannedRoute>,
+    /// The testers' routes, likewise.
+    pub test_routes: Vec<PlannedRoute>,
     /// For each position of the target group lists, its load balancer.
     pub load_balancers: Vec<LoadBalancerDimension>,
 }
 
 impl Roles {
+    /// Takes in the routes that lead testers to the candidate. They may forward to either slot, or to both.
+    ///
+    /// # Errors
+    /// [`Refused`] with every reason.
+    pub fn with_test_routes(mut self, definition: &ServiceDefinition, live: &[LiveRoute]) -> Result<Self, Refused> {
+        let mut refusals = Vec::new();
+        for route in live {
+            let planned = pair_of(definition, route).map(|(index, _)| self.planned(definition, route, index));
+            let editable = planned.and_then(|planned| {
+                let edited = route::with_split(&route.actions, planned.groups(), Percent::HALF.split());
+                edited.map(|_| planned).map_err(|reason| Refusal::Route { route: route.arn.clone(), reason })
+            });
+            match editable {
+                Ok(planned) => self.test_routes.push(planned),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        if refusals.is_empty() { Ok(self) } else { Err(Refused(refusals)) }
+    }
+
+    fn planned(&self, definition: &ServiceDefinition, route: &LiveRoute, index: usize) -> PlannedRoute {
+        planned(definition, self.stable, route, index)
+    }
+
     /// A slot with its target groups and their load balancers.
     #[must_use]
     pub fn side(&self, definition: &ServiceDefinition, slot: Slot) -> Side {
@@ -91,24 +117,28 @@ pub fn roles(definition: &ServiceDefinition, live: &[LiveRoute], overrides: &Ove
 
     let mut routes = Vec::new();
     for (route, index, weights) in seen {
-        let planned = PlannedRoute {
-            arn: route.arn.clone(),
-            stable: definition.slots.get(stable).target_groups[index].clone(),
-            candidate: definition.slots.get(stable.other()).target_groups[index].clone(),
-            original: route.actions.clone(),
-        };
+        let planned = planned(definition, stable, route, index);
         // The edit that the first shift will make: what cannot be done then is refused now.
         if let Err(reason) = route::with_split(&route.actions, planned.groups(), Percent::ZERO.split()) {
             refusals.push(Refusal::Route { route: route.arn.clone(), reason });
-        } else if weights[stable as usize] == Some(0) {
+        } else if weights[stable as usize].unwrap_or(0) == 0 {
             refusals.push(Refusal::SilentRoute { route: route.arn.clone(), stable });
         }
         routes.push(planned);
     }
     if refusals.is_empty() {
-        Ok(Roles { stable, routes, load_balancers: pairs.into_iter().flatten().collect() })
+        Ok(Roles { stable, routes, test_routes: Vec::new(), load_balancers: pairs.into_iter().flatten().collect() })
     } else {
         Err(Refused(refusals))
+    }
+}
+
+fn planned(definition: &ServiceDefinition, stable: Slot, route: &LiveRoute, index: usize) -> PlannedRoute {
+    PlannedRoute {
+        arn: route.arn.clone(),
+        stable: definition.slots.get(stable).target_groups[index].clone(),
+        candidate: definition.slots.get(stable.other()).target_groups[index].clone(),
+        original: route.actions.clone(),
     }
 }
 

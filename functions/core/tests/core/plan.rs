@@ -82,7 +82,7 @@ fn planned(overrides: Value) -> Plan {
     let overrides: Overrides = serde_json::from_value(overrides).unwrap();
     let roles = plan::roles(&definition(), &routes, &overrides).unwrap();
     let version = serde_json::from_value(json!({"opaque": "2"})).unwrap();
-    let healthy = TargetCounts { healthy: 1, registered: 1, unknown: 0 };
+    let healthy = TargetCounts { healthy: 1, registered: 1, ..TargetCounts::default() };
     let survey = Survey { stable_targets: vec![healthy; 2], ..Survey::default() };
     let draft = Draft { definition: definition(), version, overrides, roles: Some(roles), survey, refusals: vec![] };
     draft.plan().unwrap()

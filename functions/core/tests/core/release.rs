@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use spillway_core::arn::RouteArn;
 use spillway_core::decision::{self, Check, Command, Look, Next, Observed};
 use spillway_core::definition::{InvalidDefinition, ServiceDefinition};
+use spillway_core::drift::Reading;
+use spillway_core::hook::Reply;
 use spillway_core::judge::Counts;
 use spillway_core::judge::recording::Minute;
 use spillway_core::judge::replay::{Opinion, Policy, replay};
@@ -49,7 +51,7 @@ fn plan_of(definition: ServiceDefinition) -> Plan {
         .collect();
     let roles = plan::roles(&definition, &live, &Overrides::default()).unwrap();
     let survey = Survey {
-        stable_targets: vec![TargetCounts { healthy: 2, registered: 2, unknown: 0 }],
+        stable_targets: vec![TargetCounts { healthy: 2, registered: 2, ..TargetCounts::default() }],
         alarms: vec![AlarmState::Ok; definition.health.alarms.len()],
         ..Survey::default()
     };
@@ -174,16 +176,20 @@ fn release(plan: &Plan, around: &Surroundings) -> Ended {
             now: at(now),
             window,
             observed: Ok(visible),
-            candidate_targets: Ok(vec![TargetCounts { healthy: 2, registered: 2, unknown: 0 }]),
+            routes: plan.routes.iter().map(|route| Reading::Actions(route.left_at(progress.written()))).collect(),
+            candidate_targets: Ok(vec![TargetCounts { healthy: 2, registered: 2, ..TargetCounts::default() }]),
+            stable_targets: Ok(vec![TargetCounts { healthy: 2, registered: 2, ..TargetCounts::default() }]),
             alarms: Ok(vec![around.alarm; plan.health.alarms.len()]),
             command: Command::None,
+            hook: Reply::default(),
+            release: "release-1".into(),
         };
         let check = decision::check(plan, &progress, &look);
         progress = check.progress.clone();
         let next = check.next;
         ended.checks.push((now, check));
         match next {
-            Next::Bake => {}
+            Next::Bake | Next::Hook => {}
             Next::Shift | Next::ConsumeCommand => {
                 let weight = plan.weight_at(progress.position);
                 progress.shift(weight, at(now), at(now));

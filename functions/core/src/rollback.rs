@@ -1,0 +1,148 @@
+//! Rolling back, knowing what the slots can carry: the next move for one route.
+//!
+//! In this order: no user on the candidate; every user on something that answers; a stranger's edit survives. So
+//!
+//! - a stable slot that is **warm** gets everything at once;
+//! - one that was **scaled in** gets what its hosts can carry, and the rest when its capacity is back;
+//! - one that is **dead** gets nothing: what serves keeps the traffic, and people are called;
+//! - one that is **not attached**, as after a shift with group stickiness, is attached first, and its health awaited;
+//! - a route that sends nothing to either slot any more is its new owner's, and is left alone.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::PlannedRoute;
+use crate::route::{self, Action, UneditableRoute};
+use crate::targets::TargetCounts;
+use crate::weight::Percent;
+
+/// How much more load than before the release, or than now, a host may get by a rollback.
+const OVERLOAD: f64 = 1.5;
+
+/// What stands behind a route.
+#[derive(Clone, Copy, Debug)]
+pub struct Hosts {
+    /// The stable group's targets.
+    pub stable: TargetCounts,
+    /// The candidate's.
+    pub candidate: TargetCounts,
+    /// Healthy targets of the stable group when the release was planned: enough for all traffic.
+    pub before: u32,
+}
+
+/// How long the rollback has been waiting for capacity.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Patience {
+    /// This is the first look, so what looks dead may be a moment's.
+    Fresh,
+    /// There was an earlier look.
+    Waiting,
+    /// It has waited long enough.
+    Over,
+}
+
+/// Where a route stands.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// All of the slots' traffic is given to the stable slot, by this call.
+    Restored,
+    /// It was there already.
+    Unchanged,
+    /// The route does not exist any more, so it sends no traffic anywhere.
+    Gone,
+    /// Someone else has taken the route for something else: neither slot gets anything from it.
+    Left,
+    /// The stable slot's health is awaited.
+    Awaiting,
+    /// The stable slot has what it can carry, the candidate the rest.
+    Ramped,
+    /// The stable slot is dead. What serves keeps the traffic.
+    Dead,
+}
+
+impl Standing {
+    /// Whether there is nothing more to do.
+    #[must_use]
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Restored | Self::Unchanged | Self::Gone | Self::Left)
+    }
+}
+
+/// The next move for a route.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Move {
+    /// The actions to write, if they are not there already.
+    pub write: Option<Vec<Action>>,
+    /// Where the route stands after that.
+    pub standing: Standing,
+}
+
+/// The next move. Without knowledge of the hosts the stable slot counts as warm: users come first.
+///
+/// # Errors
+/// [`UneditableRoute`] for a route that has both slots' traffic and cannot be edited.
+pub fn next_move(
+    planned: &PlannedRoute,
+    live: &[Action],
+    hosts: Option<Hosts>,
+    patience: Patience,
+) -> Result<Move, UneditableRoute> {
+    let groups = planned.groups();
+    let forward = match route::forward(live) {
+        Ok(forward) => forward,
+        Err(UneditableRoute::NoForward) => return Ok(Move { write: None, standing: Standing::Left }),
+        Err(other) => return Err(other),
+    };
+    let (of_stable, of_candidate) = (forward.weight(groups.stable), forward.weight(groups.candidate));
+    let foreign = forward.foreign_traffic(groups).is_some();
+    let silent = of_stable.unwrap_or(0) == 0 && of_candidate.unwrap_or(0) == 0;
+    if (of_stable.is_none() && of_candidate.is_none()) || (silent && foreign) {
+        return Ok(Move { write: None, standing: Standing::Left });
+    }
+    let share = forward.candidate_share(groups);
+    let to = |actions: Vec<Action>, standing| Move { write: (actions != live).then_some(actions), standing };
+    let all_on_stable = || {
+        let actions = route::with_all_on_stable(live, &planned.original, groups)?;
+        let standing = if actions == live { Standing::Unchanged } else { Standing::Restored };
+        Ok(to(actions, standing))
+    };
+    // Nothing is taken from anyone: whether the stable slot can carry it is no question.
+    if share <= 0.0 {
+        return all_on_stable();
+    }
+    if of_stable.is_none() {
+        // No other room for it: the actions of before, as a whole.
+        return match route::with_attached(live, groups.stable, groups.candidate) {
+            Ok(actions) => Ok(to(actions, Standing::Awaiting)),
+            Err(UneditableRoute::Full) => Ok(to(planned.original.clone(), Standing::Restored)),
+            Err(other) => Err(other),
+        };
+    }
+    let Some(Hosts { stable, candidate, before }) = hosts else { return all_on_stable() };
+    let usable = f64::from(stable.usable());
+    if usable <= 0.0 {
+        let nobody_is_there = of_stable == Some(0);
+        if nobody_is_there && stable.starting > 0 && patience != Patience::Over {
+            return Ok(Move { write: None, standing: Standing::Awaiting });
+        }
+        if candidate.usable() == 0 && stable.registered > 0 {
+            // Neither is healthy: the version that is known.
+            return all_on_stable();
+        }
+        if patience == Patience::Fresh || candidate.usable() == 0 {
+            return Ok(Move { write: None, standing: Standing::Dead });
+        }
+        let actions = route::with_split(live, groups, Percent::ALL.split())?;
+        return Ok(to(actions, Standing::Dead));
+    }
+    let before = f64::from(before.max(1));
+    let warm = usable * OVERLOAD >= before || OVERLOAD * (1.0 - share) >= 1.0;
+    if warm || candidate.usable() == 0 || patience == Patience::Over {
+        return all_on_stable();
+    }
+    let rest = Percent::at_most(1.0 - usable / before);
+    if rest.fraction() >= share {
+        return Ok(Move { write: None, standing: Standing::Ramped });
+    }
+    Ok(to(route::with_split(live, groups, rest.split())?, Standing::Ramped))
+}
