@@ -263,7 +263,11 @@ fn read(answer: &Value) -> Answer {
 /// Short enough for a line.
 fn short(text: &str) -> String {
     const MOST: usize = 200;
-    if text.chars().count() <= MOST { text.to_owned() } else { format!("{}...", text.chars().take(MOST).collect::<String>()) }
+    if text.chars().count() <= MOST {
+        text.to_owned()
+    } else {
+        format!("{}...", text.chars().take(MOST).collect::<String>())
+    }
 }
 
 #[cfg(test)]
@@ -279,9 +283,8 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         let point = Point::AfterStep;
         let pending = Pending { point, since: at(0) };
-        let stands = |answer: Value, now| {
-            standing(&hook, point, Some(pending), &Reply { point: Some(point), answer }, at(now))
-        };
+        let stands =
+            |answer: Value, now| standing(&hook, point, Some(pending), &Reply { point: Some(point), answer }, at(now));
         assert_eq!(
             standing(&hook, point, None, &Reply::default(), at(9)),
             Standing::Ask(Pending { point, since: at(9) }, "asking the after_step hook".into())
@@ -297,13 +300,13 @@ mod tests {
             (json!({"result": "wait", "reason": "2 of 9"}), "says wait: 2 of 9"),
             (json!({"Error": "Lambda.Unknown", "Cause": "exit 1"}), "cannot be called: Lambda.Unknown exit 1"),
             (json!(null), "answered null; allowed: ok, fail or wait, or an object with one of them as result"),
-            (json!({"result": "OK"}), "answered {\"result\":\"OK\"}; allowed: ok, fail or wait, or an object with one of them as result"),
+            (
+                json!({"result": "OK"}),
+                "answered {\"result\":\"OK\"}; allowed: ok, fail or wait, or an object with one of them as result",
+            ),
         ] {
             assert_eq!(stands(answer.clone(), 59), Standing::Ask(pending, format!("the after_step hook {words}")));
-            assert_eq!(
-                stands(answer, 60),
-                Standing::Failed(format!("no ok within 60 s: the after_step hook {words}"))
-            );
+            assert_eq!(stands(answer, 60), Standing::Failed(format!("no ok within 60 s: the after_step hook {words}")));
         }
         // The answer to another point's call says nothing about this one.
         let other = Reply { point: Some(Point::BeforeTraffic), answer: json!("ok") };
@@ -312,10 +315,18 @@ mod tests {
 
     #[test]
     fn takes_arns_of_functions_only() {
-        for ok in ["arn:aws:lambda:eu-west-1:123456789012:function:a_b-c", "arn:aws-cn:lambda:cn-north-1:123456789012:function:x:$LATEST"] {
+        for ok in [
+            "arn:aws:lambda:eu-west-1:123456789012:function:a_b-c",
+            "arn:aws-cn:lambda:cn-north-1:123456789012:function:x:$LATEST",
+        ] {
             assert!(FunctionArn::parse(ok).is_ok(), "{ok}");
         }
-        for bad in ["smoke", "arn:aws:lambda:eu-west-1:123456789012:layer:x", "arn:aws:lambda:eu-west-1:12:function:x", "arn:aws:lambda:eu-west-1:123456789012:function:x:y:z"] {
+        for bad in [
+            "smoke",
+            "arn:aws:lambda:eu-west-1:123456789012:layer:x",
+            "arn:aws:lambda:eu-west-1:12:function:x",
+            "arn:aws:lambda:eu-west-1:123456789012:function:x:y:z",
+        ] {
             assert!(FunctionArn::parse(bad).is_err(), "{bad}");
         }
     }

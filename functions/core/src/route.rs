@@ -247,7 +247,12 @@ impl Forward {
     }
 
     /// Sets a group's weight. One that is missing is attached behind its counterpart.
-    fn set(&mut self, group: &TargetGroupArn, weight: u16, counterpart: &TargetGroupArn) -> Result<(), UneditableRoute> {
+    fn set(
+        &mut self,
+        group: &TargetGroupArn,
+        weight: u16,
+        counterpart: &TargetGroupArn,
+    ) -> Result<(), UneditableRoute> {
         if let Some(found) = self.groups.iter_mut().find(|found| found.arn == *group) {
             found.weight = weight;
             return Ok(());

@@ -119,7 +119,10 @@ mod tests {
         for (healthy, expected, percent, enough) in
             [(1, 1, 100, true), (2, 3, 100, false), (2, 3, 66, true), (2, 3, 67, false), (1, 0, 100, true)]
         {
-            assert_eq!(TargetCounts { healthy, registered: 9, ..TargetCounts::default() }.enough(expected, percent), enough);
+            assert_eq!(
+                TargetCounts { healthy, registered: 9, ..TargetCounts::default() }.enough(expected, percent),
+                enough
+            );
         }
     }
 }

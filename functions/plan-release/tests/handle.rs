@@ -59,7 +59,7 @@ async fn roles_come_from_live_weights() {
         (vec![("blue", 1)], vec![("blue", 1)], &green, Err("carries no traffic")),
         (vec![("blue", 60), ("green", 40)], vec![("blue", 1)], &none, Err("both slots carry traffic")),
         (vec![("blue", 60), ("green", 40)], vec![("blue", 1)], &blue, Ok(Slot::Blue)),
-        (vec![("blue", 60), ("green", 40)], vec![("blue", 1)], &green, Err("does not forward to")),
+        (vec![("blue", 60), ("green", 40)], vec![("blue", 1)], &green, Err("no traffic to the stable slot")),
         (vec![("blue", 1)], vec![("green", 1)], &none, Err("both slots carry traffic")),
         (vec![("blue", 0), ("green", 0)], vec![("blue", 0)], &none, Err("neither slot carries traffic")),
         (vec![("stranger", 1)], vec![("blue", 1)], &none, Err("forwards to neither slot")),

@@ -246,6 +246,7 @@ async fn restore<S: EcsServices, R, G: AutoScalingGroups, T, L: Leases>(
     plan: &Plan,
     preparation: Preparation,
 ) -> Result<Output, Error> {
+    guard::verify(ports.leases, lease).await?;
     let wanted = plan.stable_hosts.iter().copied().max().unwrap_or(0).max(1);
     let reason = match &plan.stable.compute {
         Compute::EcsService(service) => {

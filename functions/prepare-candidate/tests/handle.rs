@@ -1,14 +1,15 @@
 //! The handler in an in-memory world.
 
 use jiff::{SignedDuration, Timestamp};
-use prepare_candidate::{Error, Event, Output, Ports, handle};
+use prepare_candidate::{Error, Event, Next, Output, Ports, Role, handle};
 use serde_json::{Value, json};
 use spillway_aws::error::Named;
 use spillway_core::compute::{GroupState, Instance, Preparation, Rollout};
 use spillway_core::definition::Compute;
-use spillway_core::plan::Plan;
+use spillway_core::hook::{Call, Point, Reply};
+use spillway_core::plan::{Plan, PlannedRoute};
 use spillway_core::targets::TargetState;
-use spillway_world::{Fault, World, group, lease, plan};
+use spillway_world::{Fault, World, group, lease, plan, route};
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
@@ -20,7 +21,12 @@ fn image() -> Value {
 
 async fn call(world: &World, plan: &Plan, preparation: Preparation, at: Timestamp) -> Result<Output, Error> {
     let ports = Ports { services: world, revisions: world, groups: world, targets: world, leases: world };
-    handle(ports, || at, Event { lease: lease(), plan: plan.clone(), preparation }).await
+    handle(
+        ports,
+        || at,
+        Event { lease: lease(), plan: plan.clone(), preparation, role: Role::Candidate, hook: Reply::default() },
+    )
+    .await
 }
 
 fn healthy(world: &World, count: usize) {
@@ -31,23 +37,23 @@ fn healthy(world: &World, count: usize) {
 async fn an_image_is_registered_once_deployed_and_awaited() {
     let (world, plan) = (World::of_shop(), plan(&image()));
     let asked = call(&world, &plan, Preparation::default(), now()).await.unwrap();
-    assert!(!asked.ready);
+    assert_eq!(asked.next, Next::Wait);
     assert_eq!(asked.preparation.task_definition.as_deref(), Some("shop:1+1"));
     assert_eq!(world.state().services["shop-green"].desired, 2, "as many as the stable service has");
 
     let rolling = call(&world, &plan, asked.preparation, now()).await.unwrap();
-    assert!(!rolling.ready && rolling.reason.contains("deployments are active"), "{}", rolling.reason);
+    assert!(rolling.next == Next::Wait && rolling.reason.contains("deployments are active"), "{}", rolling.reason);
     world.settle("shop-green");
     let unhealthy = call(&world, &plan, rolling.preparation, now()).await.unwrap();
     assert!(
-        !unhealthy.ready && unhealthy.reason.contains("0 of 0 targets healthy, 2 expected"),
+        unhealthy.next == Next::Wait && unhealthy.reason.contains("green: no target; 2 must be healthy"),
         "{}",
         unhealthy.reason
     );
     healthy(&world, 1);
-    assert!(!call(&world, &plan, unhealthy.preparation.clone(), now()).await.unwrap().ready);
+    assert_eq!(call(&world, &plan, unhealthy.preparation.clone(), now()).await.unwrap().next, Next::Wait);
     healthy(&world, 2);
-    assert!(call(&world, &plan, unhealthy.preparation, now()).await.unwrap().ready);
+    assert_eq!(call(&world, &plan, unhealthy.preparation, now()).await.unwrap().next, Next::Shift);
     assert_eq!(world.state().changes, ["RegisterTaskDefinition shop:1+1", "UpdateService shop-green shop:1+1 2"]);
 }
 
@@ -96,7 +102,7 @@ async fn a_revision_that_failed_in_an_earlier_release_is_deployed_anew() {
     assert_eq!(world.state().changes, ["UpdateService shop-green - 2"]);
     world.settle("shop-green");
     healthy(&world, 2);
-    assert!(call(&world, &plan, asked.preparation, now()).await.unwrap().ready);
+    assert_eq!(call(&world, &plan, asked.preparation, now()).await.unwrap().next, Next::Shift);
 }
 
 #[tokio::test]
@@ -114,11 +120,11 @@ async fn external_compute_is_only_looked_at() {
     let world = World::of_shop();
     let mut plan = plan(&json!({"opaque": "2"}));
     (plan.stable.compute, plan.candidate.compute) = (Compute::External, Compute::External);
-    assert!(!call(&world, &plan, Preparation::default(), now()).await.unwrap().ready);
+    assert_eq!(call(&world, &plan, Preparation::default(), now()).await.unwrap().next, Next::Wait);
     world.state().targets.insert(group("green").as_str().into(), vec![TargetState::Healthy, TargetState::Initial]);
-    assert!(!call(&world, &plan, Preparation::default(), now()).await.unwrap().ready);
+    assert_eq!(call(&world, &plan, Preparation::default(), now()).await.unwrap().next, Next::Wait);
     healthy(&world, 3);
-    assert!(call(&world, &plan, Preparation::default(), now()).await.unwrap().ready);
+    assert_eq!(call(&world, &plan, Preparation::default(), now()).await.unwrap().next, Next::Shift);
     assert!(world.state().changes.is_empty());
 }
 
@@ -136,10 +142,10 @@ async fn an_auto_scaling_group_gets_the_version_and_the_capacity() {
     world.state().groups.extend([("asg-blue".into(), blue), ("asg-green".into(), green)]);
     healthy(&world, 2);
 
-    assert!(!call(&world, &plan, Preparation::default(), now()).await.unwrap().ready);
+    assert_eq!(call(&world, &plan, Preparation::default(), now()).await.unwrap().next, Next::Wait);
     assert_eq!(world.state().changes, ["UpdateAutoScalingGroup asg-green 1 4 2"]);
     world.state().groups.get_mut("asg-green").unwrap().instances = vec![instance("2"), instance("2")];
-    assert!(call(&world, &plan, Preparation::default(), now()).await.unwrap().ready);
+    assert_eq!(call(&world, &plan, Preparation::default(), now()).await.unwrap().next, Next::Shift);
     assert_eq!(world.state().changes.len(), 1);
 }
 
@@ -150,4 +156,105 @@ async fn touches_nothing_without_the_lease() {
     let error = call(&world, &plan(&image()), Preparation::default(), now()).await.unwrap_err();
     assert_eq!(error.name(), "LeaseLost");
     assert!(world.state().changes.is_empty());
+}
+
+#[tokio::test]
+async fn a_share_of_the_capacity_can_be_enough_and_every_state_has_its_name() {
+    let (world, mut plan) = (World::of_shop(), plan(&json!({"task_definition": "shop:1"})));
+    plan.readiness.minimum_healthy_percent = 50;
+    world.state().services.get_mut("shop-green").unwrap().desired = 4;
+    world.settle("shop-green");
+    use TargetState::{Draining, Healthy, Initial, Unavailable, Unhealthy, UnhealthyDraining, Unused};
+    for (states, words) in [
+        (vec![Unused; 4], "green: 4 unused; 50 % of 4 must be healthy"),
+        (
+            vec![Healthy, Initial, Unhealthy, Unavailable],
+            "green: 1 healthy, 1 initial, 1 unhealthy, 1 unavailable; 50 % of 4",
+        ),
+        (vec![Healthy, Draining, UnhealthyDraining], "green: 1 healthy, 1 draining, 1 unhealthy.draining; 50 % of 4"),
+    ] {
+        world.state().targets.insert(group("green").as_str().into(), states);
+        let output = call(&world, &plan, Preparation::default(), now()).await.unwrap();
+        assert!(output.next == Next::Wait && output.reason.starts_with(words), "{}", output.reason);
+    }
+    world.state().targets.insert(group("green").as_str().into(), vec![Healthy, Healthy, Initial, Unused]);
+    assert_eq!(call(&world, &plan, Preparation::default(), now()).await.unwrap().next, Next::Shift);
+}
+
+#[tokio::test]
+async fn testers_and_the_hook_come_before_the_first_user() {
+    let (world, mut plan) = (World::of_shop(), plan(&json!({"task_definition": "shop:1"})));
+    plan.test_routes = vec![PlannedRoute { arn: route(3), ..plan.routes[0].clone() }];
+    plan.hooks = serde_json::from_value(
+        json!({"before_traffic": {"function": "arn:aws:lambda:eu-west-1:123456789012:function:smoke", "timeout_seconds": 60}}),
+    )
+    .unwrap();
+    world.state().services.get_mut("shop-green").unwrap().desired = 2;
+    world.settle("shop-green");
+    let ask = |preparation: Preparation, answer: Value, seconds: i64| {
+        let ports = Ports { services: &world, revisions: &world, groups: &world, targets: &world, leases: &world };
+        let point = (!answer.is_null()).then_some(Point::BeforeTraffic);
+        let (role, hook) = (Role::Candidate, Reply { point, answer });
+        let event = Event { lease: lease(), plan: plan.clone(), preparation, role, hook };
+        handle(ports, move || now().checked_add(SignedDuration::from_secs(seconds)).unwrap(), event)
+    };
+    let unready = ask(Preparation::default(), Value::Null, 0).await.unwrap();
+    assert_eq!(unready.next, Next::Wait);
+    healthy(&world, 2);
+    let opened = ask(unready.preparation, Value::Null, 1).await.unwrap();
+    assert_eq!(opened.next, Next::OpenTestRoutes);
+    let asked = ask(opened.preparation, Value::Null, 2).await.unwrap();
+    let Some(Call { function, payload }) = asked.hook else { panic!("no call") };
+    assert_eq!((asked.next, function.as_str()), (Next::Hook, "arn:aws:lambda:eu-west-1:123456789012:function:smoke"));
+    assert_eq!(
+        serde_json::to_value(&payload).unwrap(),
+        json!({"point": "before_traffic", "service": "shop", "release": "release-1",
+            "version": {"task_definition": "shop:1"}, "stable": "blue", "candidate": "green", "weight": 0.0,
+            "test_routes": [route(3).as_str()]})
+    );
+    let waits = ask(asked.preparation.clone(), json!("wait"), 30).await.unwrap();
+    assert_eq!((waits.next, waits.reason.as_str()), (Next::Hook, "the before_traffic hook says wait"));
+    assert_eq!(ask(waits.preparation.clone(), json!({"result": "ok"}), 40).await.unwrap().next, Next::Shift);
+    let failed = ask(waits.preparation.clone(), json!({"result": "fail", "reason": "no cart"}), 40).await.unwrap_err();
+    assert_eq!(
+        (failed.name(), failed.to_string()),
+        ("HookFailed", "the before_traffic hook says fail: no cart".into())
+    );
+    let late = ask(waits.preparation.clone(), json!("wait"), 62).await.unwrap_err();
+    assert_eq!(late.to_string(), "no ok within 60 s: the before_traffic hook says wait");
+    // A candidate that has fallen ill meanwhile is waited for.
+    healthy(&world, 1);
+    assert_eq!(ask(waits.preparation, json!("ok"), 40).await.unwrap().next, Next::Wait);
+}
+
+async fn restore(world: &World, plan: &Plan) -> Result<Output, Error> {
+    let ports = Ports { services: world, revisions: world, groups: world, targets: world, leases: world };
+    let (preparation, hook) = (Preparation::default(), Reply::default());
+    handle(ports, now, Event { lease: lease(), plan: plan.clone(), preparation, role: Role::Stable, hook }).await
+}
+
+#[tokio::test]
+async fn a_rollback_gets_the_stable_slots_capacity_back() {
+    let (world, mut plan) = (World::of_shop(), plan(&json!({"task_definition": "shop:2"})));
+    plan.stable_hosts = vec![2];
+    world.state().services.get_mut("shop-blue").unwrap().desired = 0;
+    restore(&world, &plan).await.unwrap();
+    restore(&world, &plan).await.unwrap();
+    assert_eq!(world.state().changes, ["UpdateService shop-blue - 2"], "its revision stays, and once is enough");
+
+    for side in [&mut plan.stable, &mut plan.candidate] {
+        side.compute = serde_json::from_value(json!({"auto_scaling_group": {"name": "asg"}})).unwrap();
+    }
+    plan.stable_hosts = vec![3, 5];
+    let group = GroupState { version: Some("1".into()), min: 1, max: 4, desired: 1, instances: vec![] };
+    world.state().groups.insert("asg".into(), group);
+    restore(&world, &plan).await.unwrap();
+    restore(&world, &plan).await.unwrap();
+    assert_eq!(world.state().changes[1..], ["UpdateAutoScalingGroup asg 1 5 5"]);
+
+    plan.stable.compute = Compute::External;
+    restore(&world, &plan).await.unwrap();
+    world.state().leases.get_mut("shop").unwrap().fence = 8;
+    assert_eq!(restore(&world, &plan).await.unwrap_err().name(), "LeaseLost");
+    assert_eq!(world.state().changes.len(), 2);
 }

@@ -266,7 +266,9 @@ fn standing_words(plan: &Plan, restored: &[Restored]) -> String {
             Standing::Left => format!("; route {route} forwards to neither slot any more and is left as it is"),
             Standing::Awaiting => format!("; route {route} waits until {stable} is healthy"),
             Standing::Ramped => format!("; route {route} waits for {stable}'s capacity"),
-            Standing::Dead => format!("; {stable} has no healthy host behind route {route}: what serves keeps the traffic"),
+            Standing::Dead => {
+                format!("; {stable} has no healthy host behind route {route}: what serves keeps the traffic")
+            }
         })
     });
     words.collect()

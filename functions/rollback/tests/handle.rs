@@ -1,14 +1,31 @@
 //! The handler in an in-memory world.
 
-use rollback::{Error, Event, Outcome, Output, handle};
+use jiff::{SignedDuration, Timestamp};
+use rollback::{Error, Event, Next, Output, Restoration, handle};
 use serde_json::{Value, json};
 use spillway_aws::error::Named;
-use spillway_world::{Fault, World, forwarding, lease, plan, rejected, route, throttled, weights};
+use spillway_core::hook::{Point, Reply};
+use spillway_core::plan::{Plan, PlannedRoute};
+use spillway_core::rollback::Standing;
+use spillway_core::route::{Action, ActionKind, Stickiness};
+use spillway_core::targets::TargetState;
+use spillway_world::{Fault, World, forwarding, group, lease, plan, rejected, route, throttled, weights};
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+fn event(plan: Plan) -> Event {
+    let (restoration, hook) = (Restoration::default(), Reply::default());
+    Event { lease: lease(), plan, redriven: false, failure: json!("held too long"), restoration, hook }
+}
+
+fn the_plan() -> Plan {
+    plan(&json!({"opaque": "2"}))
+}
 
 async fn roll_back(world: &World, redriven: bool) -> Result<Output, Error> {
-    let event =
-        Event { lease: lease(), plan: plan(&json!({"opaque": "2"})), redriven, failure: json!("held too long") };
-    handle(world, world, event).await
+    handle(world, world, now, Event { redriven, ..event(the_plan()) }).await
 }
 
 fn shifted() -> World {
@@ -24,9 +41,9 @@ async fn restores_the_recorded_weights_and_is_idempotent() {
     let world = shifted();
     let output = roll_back(&world, false).await.unwrap();
     assert_eq!((weights(&world, 1), weights(&world, 2)), ((Some(1), Some(0)), (Some(1), Some(0))));
-    assert!(output.routes.iter().all(|route| route.outcome == Outcome::Restored));
+    assert!(output.routes.iter().all(|route| route.standing == Standing::Restored));
     let again = roll_back(&world, false).await.unwrap();
-    assert!(again.routes.iter().all(|route| route.outcome == Outcome::Unchanged));
+    assert!(again.routes.iter().all(|route| route.standing == Standing::Unchanged));
     assert_eq!(world.state().changes.len(), 2);
 }
 
@@ -56,18 +73,251 @@ async fn an_accepted_write_without_effect_is_found_by_reading_back() {
     let error = roll_back(&world, false).await.unwrap_err();
     assert_eq!(error.name(), "RollbackIncomplete");
     let text = error.to_string();
-    assert!(text.contains(route(2).as_str()) && text.contains("still sends traffic"), "{text}");
+    assert!(
+        text.contains(route(2).as_str())
+            && text.contains("it was given forward to blue 1, green 0 and tells forward to blue 5, green 95"),
+        "{text}"
+    );
     assert_eq!(weights(&world, 1), (Some(1), Some(0)));
 }
 
+/// Users first, and then the stranger: only the two slots' groups are touched, and only where users are in them.
 #[tokio::test]
-async fn brings_the_stable_slot_back_where_it_is_missing_and_leaves_strangers_alone() {
+async fn a_strangers_edit_survives() {
+    for (live, after) in [
+        // A group of his own keeps its share of the whole.
+        (vec![("blue", 5), ("stranger", 300), ("green", 95)], vec![("blue", 100), ("stranger", 300), ("green", 0)]),
+        (vec![("blue", 1), ("stranger", 0), ("green", 3)], vec![("blue", 1), ("stranger", 0), ("green", 0)]),
+        // Everything to the candidate, by hand: it is not proven, and no user stays there.
+        (vec![("blue", 0), ("green", 1)], vec![("blue", 1), ("green", 0)]),
+        // Our doing is undone already.
+        (vec![("blue", 7), ("green", 0)], vec![("blue", 1), ("green", 0)]),
+        // A route that is for something else now.
+        (vec![("stranger", 1)], vec![("stranger", 1)]),
+        (vec![("blue", 0), ("green", 0), ("stranger", 1)], vec![("blue", 0), ("green", 0), ("stranger", 1)]),
+        (vec![], vec![]),
+    ] {
+        let world = shifted();
+        let live = if live.is_empty() { vec![] } else { forwarding(&live) };
+        let after = if after.is_empty() { vec![] } else { forwarding(&after) };
+        world.state().routes.insert(route(1).as_str().into(), live);
+        let output = roll_back(&world, false).await.unwrap();
+        assert_eq!(world.state().routes[route(1).as_str()], after);
+        assert_eq!((output.next, weights(&world, 2)), (Next::Done, (Some(1), Some(0))));
+    }
     let world = shifted();
-    world.state().routes.insert(route(1).as_str().into(), forwarding(&[("green", 100)]));
-    world.state().routes.insert(route(2).as_str().into(), forwarding(&[("blue", 5), ("stranger", 3), ("green", 95)]));
-    roll_back(&world, false).await.unwrap();
-    assert_eq!(world.state().routes[route(1).as_str()], forwarding(&[("blue", 1)]));
-    assert_eq!(world.state().routes[route(2).as_str()], forwarding(&[("blue", 1), ("stranger", 3), ("green", 0)]));
+    world.state().routes.insert(route(1).as_str().into(), forwarding(&[("stranger", 1)]));
+    let cause = roll_back(&world, false).await.unwrap().cause;
+    assert_eq!(
+        cause,
+        format!("held too long; route {} forwards to neither slot any more and is left as it is", route(1))
+    );
+}
+
+fn hosts(world: &World, name: &str, states: &[TargetState]) {
+    world.state().targets.insert(group(name).as_str().into(), states.to_vec());
+}
+
+/// One route, from live weights to those after one look, given the healthy hosts of blue (of two before) and green.
+#[tokio::test]
+async fn the_stable_slot_gets_what_it_can_carry() {
+    for (blue, green, live, after, next) in [
+        // Warm.
+        (4, 4, (50, 50), (1, 0), Next::Done),
+        (3, 4, (5, 95), (1, 0), Next::Done),
+        // It carries two thirds as it is.
+        (1, 4, (70, 30), (1, 0), Next::Done),
+        // Scaled in: each host gets what it had before, and the rest waits.
+        (2, 4, (5, 95), (50, 50), Next::Restore),
+        (1, 4, (5, 95), (25, 75), Next::Restore),
+        (1, 4, (50, 50), (50, 50), Next::Restore),
+        // The candidate is dead: anything is better.
+        (1, 0, (5, 95), (1, 0), Next::Done),
+        (0, 0, (5, 95), (1, 0), Next::Done),
+    ] {
+        let world = shifted();
+        let states = |count: usize| -> Vec<TargetState> {
+            (0..4).map(|at| if at < count { TargetState::Healthy } else { TargetState::Unhealthy }).collect()
+        };
+        hosts(&world, "blue", &states(blue));
+        hosts(&world, "green", &states(green));
+        for number in [1, 2] {
+            let live = forwarding(&[("blue", live.0), ("green", live.1)]);
+            world.state().routes.insert(route(number).as_str().into(), live);
+        }
+        let plan = Plan { stable_hosts: vec![4], ..the_plan() };
+        let output = handle(&world, &world, now, event(plan)).await.unwrap();
+        let expected = ((Some(after.0), Some(after.1)), next);
+        assert_eq!((weights(&world, 1), output.next), expected, "{blue} {green} {live:?}: {}", output.cause);
+        assert_eq!(weights(&world, 2), weights(&world, 1));
+    }
+}
+
+fn later(seconds: i64) -> impl Fn() -> Timestamp {
+    move || now().checked_add(SignedDuration::from_secs(seconds)).unwrap()
+}
+
+#[tokio::test]
+async fn a_ramp_ends_when_the_capacity_is_back_or_the_time_is_over() {
+    let plan = Plan { stable_hosts: vec![4], ..the_plan() };
+    for (healthy, seconds) in [(4, 30), (1, 1800)] {
+        let world = shifted();
+        hosts(&world, "green", &[TargetState::Healthy; 4]);
+        hosts(&world, "blue", &[TargetState::Healthy]);
+        let output = handle(&world, &world, now, event(plan.clone())).await.unwrap();
+        assert_eq!((output.next, output.wait_seconds, weights(&world, 1)), (Next::Restore, 15, (Some(25), Some(75))));
+        assert!(output.cause.contains("waits for blue's capacity"), "{}", output.cause);
+        hosts(&world, "blue", &vec![TargetState::Healthy; healthy]);
+        let event = Event { restoration: output.restoration, ..event(plan.clone()) };
+        let output = handle(&world, &world, later(seconds), event).await.unwrap();
+        assert_eq!((output.next, weights(&world, 1)), (Next::Done, (Some(1), Some(0))));
+    }
+}
+
+#[tokio::test]
+async fn a_dead_stable_slot_gets_nothing_and_people_are_called() {
+    let world = shifted();
+    hosts(&world, "blue", &[TargetState::Unhealthy; 2]);
+    hosts(&world, "green", &[TargetState::Healthy; 2]);
+    let look = |restoration: Restoration, seconds: i64| {
+        handle(&world, &world, later(seconds), Event { restoration, ..event(the_plan()) })
+    };
+    // A moment's weakness: nothing is moved yet.
+    let first = look(Restoration::default(), 0).await.unwrap();
+    assert_eq!((first.next, weights(&world, 1)), (Next::Wait, (Some(5), Some(95))));
+    let second = look(first.restoration.clone(), 15).await.unwrap();
+    assert_eq!((second.next, weights(&world, 1)), (Next::Page, (Some(0), Some(100))), "what serves keeps the traffic");
+    let said = format!("blue has no healthy host behind route {}: what serves keeps the traffic", route(1));
+    assert!(second.cause.contains(&said), "{}", second.cause);
+    let third = look(second.restoration.clone(), 30).await.unwrap();
+    assert_eq!((third.next, third.wait_seconds), (Next::Restore, 30), "paged once, and rarer from look to look");
+    let over = look(third.restoration.clone(), 1800).await.unwrap();
+    assert_eq!((over.next, weights(&world, 1)), (Next::StableDead, (Some(0), Some(100))));
+
+    // It comes back in time after all: attached still, so at once.
+    hosts(&world, "blue", &[TargetState::Healthy; 2]);
+    let back = look(third.restoration.clone(), 60).await.unwrap();
+    assert_eq!((back.next, weights(&world, 1)), (Next::Done, (Some(1), Some(0))));
+
+    // Dead, and the candidate as well, with no target at all in the stable slot.
+    for number in [1, 2] {
+        let live = forwarding(&[("blue", 5), ("green", 95)]);
+        world.state().routes.insert(route(number).as_str().into(), live);
+    }
+    hosts(&world, "blue", &[]);
+    hosts(&world, "green", &[TargetState::Unhealthy; 2]);
+    assert_eq!(look(third.restoration.clone(), 60).await.unwrap().next, Next::Restore);
+    assert_eq!(look(third.restoration, 1800).await.unwrap_err().name(), "NothingServes");
+    assert_eq!(weights(&world, 1), (Some(5), Some(95)), "nothing to be gained by a change");
+}
+
+/// A release that started without a healthy stable slot has nothing to wait for.
+#[tokio::test]
+async fn a_release_without_a_stable_slot_ends_where_it_is() {
+    let world = shifted();
+    hosts(&world, "blue", &[]);
+    hosts(&world, "green", &[TargetState::Healthy; 2]);
+    let plan = Plan { without_stable: Some("first".into()), ..the_plan() };
+    let mut restoration = Restoration::default();
+    for next in [Next::Wait, Next::Page, Next::StableDead] {
+        let output = handle(&world, &world, now, Event { restoration, ..event(plan.clone()) }).await.unwrap();
+        assert_eq!(output.next, next);
+        restoration = output.restoration;
+    }
+}
+
+#[tokio::test]
+async fn users_come_first_when_target_health_cannot_be_read() {
+    let world = shifted();
+    for name in ["blue", "green"] {
+        let error = rejected("DescribeTargetHealth", "", "AccessDenied");
+        world.plan_fault(Fault::before("DescribeTargetHealth", group(name).as_str(), error));
+    }
+    hosts(&world, "blue", &[]);
+    assert_eq!(roll_back(&world, false).await.unwrap().routes[0].standing, Standing::Restored);
+}
+
+fn sticky(weights: &[(&str, u16)]) -> Vec<Action> {
+    let mut actions = forwarding(weights);
+    if let ActionKind::Forward(forward) = &mut actions[0].kind {
+        forward.stickiness = Some(Stickiness { enabled: true, duration_seconds: Some(600) });
+    }
+    actions
+}
+
+#[tokio::test]
+async fn with_group_stickiness_the_candidate_is_taken_out() {
+    let world = shifted();
+    let mut plan = the_plan();
+    plan.routes[0].original = sticky(&[("blue", 1)]);
+    world.state().routes.insert(route(1).as_str().into(), sticky(&[("blue", 50), ("green", 50)]));
+    handle(&world, &world, now, event(plan)).await.unwrap();
+    assert_eq!(world.state().routes[route(1).as_str()], sticky(&[("blue", 1)]));
+    assert_eq!(world.state().routes[route(2).as_str()], forwarding(&[("blue", 1), ("green", 0)]));
+}
+
+/// After the shift to 100 % with group stickiness the stable slot is out of the route, and its health unknown.
+#[tokio::test]
+async fn a_slot_that_was_taken_out_is_attached_and_its_health_awaited() {
+    let world = shifted();
+    let mut plan = the_plan();
+    plan.routes.truncate(1);
+    plan.routes[0].original = sticky(&[("blue", 1)]);
+    world.state().routes.insert(route(1).as_str().into(), sticky(&[("green", 100)]));
+    hosts(&world, "blue", &[TargetState::Unused; 2]);
+    hosts(&world, "green", &[TargetState::Healthy; 2]);
+    let look = |restoration: Restoration, seconds: i64| {
+        handle(&world, &world, later(seconds), Event { restoration, ..event(plan.clone()) })
+    };
+    let first = look(Restoration::default(), 0).await.unwrap();
+    assert_eq!((first.next, first.routes[0].standing), (Next::Restore, Standing::Awaiting));
+    assert_eq!(world.state().routes[route(1).as_str()], sticky(&[("green", 100), ("blue", 0)]));
+    hosts(&world, "blue", &[TargetState::Initial; 2]);
+    assert_eq!(look(first.restoration.clone(), 15).await.unwrap().next, Next::Restore);
+    assert_eq!(world.state().routes[route(1).as_str()], sticky(&[("green", 100), ("blue", 0)]), "nobody is moved yet");
+    hosts(&world, "blue", &[TargetState::Healthy; 2]);
+    assert_eq!(look(first.restoration, 30).await.unwrap().next, Next::Done);
+    assert_eq!(world.state().routes[route(1).as_str()], sticky(&[("blue", 1)]));
+}
+
+#[tokio::test]
+async fn testers_go_back_where_they_were() {
+    let world = shifted();
+    let mut plan = the_plan();
+    plan.test_routes =
+        vec![PlannedRoute { arn: route(3), original: forwarding(&[("blue", 9)]), ..plan.routes[0].clone() }];
+    world.state().routes.insert(route(3).as_str().into(), forwarding(&[("blue", 0), ("green", 100)]));
+    handle(&world, &world, now, event(plan.clone())).await.unwrap();
+    assert_eq!(world.state().routes[route(3).as_str()], forwarding(&[("blue", 9)]));
+    // A stranger's change is his, and a route that is gone holds nobody up.
+    world.state().routes.insert(route(3).as_str().into(), forwarding(&[("blue", 1), ("green", 1)]));
+    handle(&world, &world, now, event(plan.clone())).await.unwrap();
+    assert_eq!(world.state().routes[route(3).as_str()], forwarding(&[("blue", 1), ("green", 1)]));
+    world.state().routes.remove(route(3).as_str());
+    assert_eq!(handle(&world, &world, now, event(plan)).await.unwrap().next, Next::Done);
+}
+
+#[tokio::test]
+async fn the_hook_after_a_rollback_is_heard_once_and_its_failure_is_told() {
+    let world = shifted();
+    let mut plan = the_plan();
+    plan.hooks = serde_json::from_value(
+        json!({"after_rollback": {"function": "arn:aws:lambda:eu-west-1:123456789012:function:smoke", "timeout_seconds": 60}}),
+    )
+    .unwrap();
+    let look = |restoration: Restoration, answer: Value, seconds: i64| {
+        let hook = Reply { point: (!answer.is_null()).then_some(Point::AfterRollback), answer };
+        handle(&world, &world, later(seconds), Event { restoration, hook, ..event(plan.clone()) })
+    };
+    let asked = look(Restoration::default(), Value::Null, 0).await.unwrap();
+    assert_eq!((asked.next, weights(&world, 1)), (Next::Hook, (Some(1), Some(0))), "traffic is back first");
+    assert_eq!(asked.hook.unwrap().payload.point, Point::AfterRollback);
+    assert_eq!(look(asked.restoration.clone(), json!("ok"), 5).await.unwrap().next, Next::Done);
+    assert_eq!(look(asked.restoration.clone(), json!("wait"), 5).await.unwrap().next, Next::Hook);
+    let failed = look(asked.restoration, json!("fail"), 5).await.unwrap();
+    assert_eq!((failed.next, failed.cause.as_str()), (Next::Page, "held too long; the after_rollback hook says fail"));
+    let done = look(failed.restoration, json!("fail"), 6).await.unwrap();
+    assert_eq!((done.next, done.cause), (Next::Done, failed.cause));
 }
 
 #[tokio::test]
@@ -75,7 +325,7 @@ async fn a_route_that_is_gone_sends_no_traffic() {
     let world = shifted();
     world.state().routes.remove(route(1).as_str());
     let output = roll_back(&world, false).await.unwrap();
-    assert_eq!((output.routes[0].outcome, output.routes[1].outcome), (Outcome::Gone, Outcome::Restored));
+    assert_eq!((output.routes[0].standing, output.routes[1].standing), (Standing::Gone, Standing::Restored));
 }
 
 #[tokio::test]
@@ -115,7 +365,7 @@ async fn tells_the_cause_in_words() {
         (json!({"Error": "X", "Cause": "plain"}), "rolled back after X: plain"),
         (Value::Null, "rolled back for an unknown reason"),
     ] {
-        let event = Event { lease: lease(), plan: plan(&json!({"opaque": "2"})), redriven: false, failure };
-        assert_eq!(handle(&world, &world, event).await.unwrap().cause, expected);
+        let event = Event { failure, ..event(the_plan()) };
+        assert_eq!(handle(&world, &world, now, event).await.unwrap().cause, expected);
     }
 }

@@ -199,8 +199,11 @@ async fn attachments<'a>(routes: &impl Routes, plan: &'a Plan, slot: Slot) -> Re
             Err(error) if is_gone(&error) => continue,
             read => read?,
         };
-        let (group, counterpart) =
-            if slot == plan.stable.slot { (&planned.stable, &planned.candidate) } else { (&planned.candidate, &planned.stable) };
+        let (group, counterpart) = if slot == plan.stable.slot {
+            (&planned.stable, &planned.candidate)
+        } else {
+            (&planned.candidate, &planned.stable)
+        };
         let in_use = route::forward(&live).is_ok_and(|forward| forward.weight(counterpart).is_some());
         if !in_use {
             continue;

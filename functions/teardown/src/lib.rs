@@ -129,14 +129,17 @@ where
     let age = u32::try_from(clock().duration_since(started_at).as_secs()).unwrap_or(0);
     let detached = plan.sticky_seconds > 0 && is_detached(ports.routes, &plan, side).await?;
     // Until no cookie can name the slot any more.
-    let pinned = plan.sticky_seconds.saturating_sub(age);
+    let pinned = plan.cookie_seconds().saturating_sub(age);
     if detached && pinned == 0 {
         return Ok(answer(Next::Attach, format!("no cookie names slot {slot} any more"), 0));
     }
     let window = plan.retirement.window_seconds.saturating_sub(age);
     if window > 0 {
         let wait = if detached { window.min(pinned) } else { window };
-        return Ok(Output { attempt, ..answer(Next::Wait, format!("the rollback window lasts {window} s more"), wait) });
+        return Ok(Output {
+            attempt,
+            ..answer(Next::Wait, format!("the rollback window lasts {window} s more"), wait)
+        });
     }
     if let Some(reason) = carries_weight(ports.routes, &plan, side).await? {
         return Ok(answer(Next::Wait, reason, again));

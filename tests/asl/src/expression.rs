@@ -39,11 +39,9 @@ impl Expression {
         if let Some(millis) = text.strip_prefix("$fromMillis($millis() + ").and_then(|rest| rest.strip_suffix(')')) {
             return Ok(Self::FromNow(millis.into()));
         }
-        for (function, make) in [
-            ("$exists(", Self::Exists as fn(Vec<String>) -> Self),
-            ("$string(", Self::Text),
-            ("$parse(", Self::Parsed),
-        ] {
+        for (function, make) in
+            [("$exists(", Self::Exists as fn(Vec<String>) -> Self), ("$string(", Self::Text), ("$parse(", Self::Parsed)]
+        {
             if let Some(inner) = text.strip_prefix(function).and_then(|rest| rest.strip_suffix(')')) {
                 return path(inner).map_or_else(refused, |path| Ok(make(path)));
             }

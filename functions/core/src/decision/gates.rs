@@ -164,9 +164,9 @@ pub(super) fn of_world(plan: &Plan, progress: &Progress, look: &Look) -> Vec<Gat
 /// Whether each route is as the last write left it. Right after a shift an answer may be older than that.
 fn routes(plan: &Plan, progress: &Progress, look: &Look) -> Gate {
     let expected = progress.written();
-    let settling = progress.shifted_at.is_some_and(|shifted| {
-        look.now.duration_since(shifted).as_secs() < i64::from(plan.traffic.settle_seconds)
-    });
+    let settling = progress
+        .shifted_at
+        .is_some_and(|shifted| look.now.duration_since(shifted).as_secs() < i64::from(plan.traffic.settle_seconds));
     let mut unread = None;
     for (planned, reading) in std::iter::zip(&plan.routes, &look.routes) {
         let left = planned.left_at(expected);

@@ -32,7 +32,8 @@ pub(super) fn heed(plan: &Plan, progress: &Progress, look: &Look, outcome: Outco
                 return Hooked { outcome, reason, hook: None };
             }
             Standing::Ask(pending, words) => {
-                let after = Progress { position: progress.position, passed, pending: Some(pending), ..outcome.progress };
+                let after =
+                    Progress { position: progress.position, passed, pending: Some(pending), ..outcome.progress };
                 return Hooked {
                     hook: Call::of(plan, &look.release, point, weight),
                     outcome: Outcome { decision: Decision::Continue, next: Next::Hook, progress: after, ..outcome },

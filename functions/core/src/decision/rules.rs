@@ -295,7 +295,8 @@ impl Situation<'_> {
         // alarm without data does not forbid what its definition leaves to the policy.
         let speaks = |gate: &Gate| {
             let split = gate.kind == Kind::Split && !self.progress.split_overruled;
-            (split || matches!(gate.kind, Kind::Answers | Kind::Metrics | Kind::Share)) && gate.says(Finding::Suspicious)
+            (split || matches!(gate.kind, Kind::Answers | Kind::Metrics | Kind::Share))
+                && gate.says(Finding::Suspicious)
         };
         if let Some(gate) = self.seen.gates.iter().position(speaks) {
             return Some(Doubt::Gate(gate));

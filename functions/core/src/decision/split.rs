@@ -47,7 +47,8 @@ pub(super) fn gate(plan: &Plan, progress: &Progress, look: &Look, observed: &Obs
     let phi = if sticky { STICKY } else { 1.0 };
     let off = candidate / all < least - room(least) && at_most(candidate / phi, all / phi, least - room(least)) < LEVEL
         || candidate / all > most + room(most) && at_least(candidate / phi, all / phi, most + room(most)) < LEVEL;
-    let expected = if sticky { format!("at most {}", progress.highest.max(progress.weight)) } else { progress.weight.to_string() };
+    let expected =
+        if sticky { format!("at most {}", progress.highest.max(progress.weight)) } else { progress.weight.to_string() };
     let words = format!(
         "observed share {:.1} % of {} requests, expected {expected}{}",
         100.0 * candidate / all,
@@ -123,7 +124,11 @@ fn at_least(successes: f64, trials: f64, share: f64) -> f64 {
 
 /// The probability of so many successes or fewer.
 fn at_most(successes: f64, trials: f64, share: f64) -> f64 {
-    if share <= 0.0 || successes >= trials { 1.0 } else { 1.0 - beta_reg(successes + 1.0, trials - successes, share.min(1.0)) }
+    if share <= 0.0 || successes >= trials {
+        1.0
+    } else {
+        1.0 - beta_reg(successes + 1.0, trials - successes, share.min(1.0))
+    }
 }
 
 /// So many seconds after; saturating.

@@ -22,8 +22,8 @@ pub use health::{
     OnInsufficientData,
 };
 pub use problems::{InvalidDefinition, Problem};
-pub use traffic::{OnSplitMismatch, TrafficPolicy};
 pub use strategy::{Adapt, Canary, Linear, StepSetting, Strategy, StrategyType};
+pub use traffic::{OnSplitMismatch, TrafficPolicy};
 
 checked_text!(
     /// Name of a service, and of its parameter and lease.

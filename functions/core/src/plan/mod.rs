@@ -251,7 +251,7 @@ impl Draft {
             retirement: definition.retirement,
             retire_after_seconds: match sticky_seconds {
                 0 => definition.retirement.window_seconds,
-                seconds => definition.retirement.window_seconds.min(seconds),
+                seconds => definition.retirement.window_seconds.min(seconds + definition.traffic.settle_seconds),
             },
         })
     }
@@ -376,6 +376,13 @@ impl Plan {
             + u64::from(self.readiness.warm_up_seconds)
             + u64::from(self.traffic.settle_seconds)
             + self.hooks.longest_seconds(self.steps.len())
+    }
+
+    /// Seconds after the last write until no cookie can name a slot that was taken out of the routes any more: nodes
+    /// that have not heard of it yet go on giving cookies for a while. 0 without group stickiness.
+    #[must_use]
+    pub fn cookie_seconds(&self) -> u32 {
+        if self.sticky_seconds == 0 { 0 } else { self.sticky_seconds + self.traffic.settle_seconds }
     }
 
     /// Healthy targets of one of the stable slot's groups before the release.

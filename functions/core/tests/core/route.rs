@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use spillway_core::arn::TargetGroupArn;
 use spillway_core::route::{
     Action, ActionKind, AuthenticateCognito, AuthenticateOidc, FixedResponse, Forward, Groups, JwtClaim, JwtValidation,
-    Redirect, Session, Stickiness, UneditableRoute, WeightedGroup, forward, with_all_on_stable, with_split,
+    Redirect, Session, Stickiness, UneditableRoute, WeightedGroup, forward, same, with_all_on_stable, with_attached,
+    with_split,
 };
 use spillway_core::weight::Percent;
 
@@ -31,9 +32,11 @@ fn sets_weights_and_attaches_what_is_missing() {
     assert_eq!(weights(&shifted), [("blue".to_owned(), 100), ("green".to_owned(), 0)]);
     let shifted = with_split(&shifted, groups, Percent::try_from(2.5).unwrap().split()).unwrap();
     assert_eq!(weights(&shifted), [("blue".to_owned(), 975), ("green".to_owned(), 25)]);
+    let shifted = with_split(&forwarding(&[("green", 1)]), groups, Percent::HALF.split()).unwrap();
+    assert_eq!(weights(&shifted), [("green".to_owned(), 50), ("blue".to_owned(), 50)]);
     assert_eq!(
-        with_split(&forwarding(&[("green", 1)]), groups, Percent::ZERO.split()),
-        Err(UneditableRoute::StableMissing(blue.clone()))
+        with_split(&forwarding(&[("a", 1)]), groups, Percent::ZERO.split()),
+        Err(UneditableRoute::NeitherSlot(blue.clone(), green.clone()))
     );
     assert_eq!(
         with_split(&forwarding(&[("blue", 1), ("a", 0), ("b", 0), ("c", 0), ("d", 0)]), groups, Percent::ZERO.split()),
@@ -50,14 +53,19 @@ fn rolls_back_from_any_state() {
     for (live, expected) in [
         (forwarding(&[("blue", 95), ("green", 5)]), vec![("blue", 1), ("green", 0)]),
         (forwarding(&[("blue", 0), ("green", 100)]), vec![("blue", 1), ("green", 0)]),
-        (forwarding(&[("green", 100)]), vec![("blue", 1)]),
-        (forwarding(&[("blue", 3), ("stranger", 4), ("green", 5)]), vec![("blue", 1), ("stranger", 4), ("green", 0)]),
-        (vec![], vec![("blue", 1)]),
+        (forwarding(&[("green", 100)]), vec![("green", 0), ("blue", 1)]),
+        // What a stranger's group gets of the whole stays what it is.
+        (forwarding(&[("blue", 3), ("stranger", 4), ("green", 5)]), vec![("blue", 8), ("stranger", 4), ("green", 0)]),
+        (
+            forwarding(&[("blue", 900), ("stranger", 4), ("green", 900)]),
+            vec![("blue", 999), ("stranger", 4), ("green", 0)],
+        ),
     ] {
         let after = with_all_on_stable(&live, &original, groups).unwrap();
         let expected: Vec<(String, u16)> = expected.into_iter().map(|(n, w)| (n.to_owned(), w)).collect();
         assert_eq!(weights(&after), expected);
     }
+    assert_eq!(with_all_on_stable(&[], &original, groups), Err(UneditableRoute::NoForward));
     // Both had traffic before the release: all of it goes to the stable slot all the same.
     let after = with_all_on_stable(
         &forwarding(&[("blue", 5), ("green", 95)]),
@@ -150,15 +158,12 @@ fn route() -> impl Strategy<Value = Vec<Action>> {
     )
 }
 
-/// The actions with the slots' weights, and a candidate that was not there, taken out.
-fn without_weights(actions: &[Action], candidate_was_there: bool) -> Vec<Action> {
+/// The actions without the slots' groups.
+fn without_slots(actions: &[Action]) -> Vec<Action> {
     let mut rest = actions.to_vec();
     for action in &mut rest {
         if let ActionKind::Forward(forward) = &mut action.kind {
-            forward.groups.retain(|g| candidate_was_there || g.arn.name() != "green");
-            for group in forward.groups.iter_mut().filter(|g| ["blue", "green"].contains(&g.arn.name())) {
-                group.weight = 0;
-            }
+            forward.groups.retain(|g| !["blue", "green"].contains(&g.arn.name()));
         }
     }
     rest
@@ -170,18 +175,49 @@ proptest! {
         let (blue, green) = (group("blue"), group("green"));
         let groups = Groups { stable: &blue, candidate: &green };
         let share = Percent::try_from(f64::from(tenths) / 10.0).unwrap();
-        let had = forward(&actions).unwrap().weight(&green).is_some();
+        let sticky = forward(&actions).unwrap().sticky_seconds() > 0;
         let shifted = with_split(&actions, groups, share.split()).unwrap();
-        prop_assert_eq!(without_weights(&shifted, had), without_weights(&actions, had));
+        prop_assert_eq!(without_slots(&shifted), without_slots(&actions));
         let live = forward(&shifted).unwrap();
-        prop_assert_eq!((live.weight(&blue), live.weight(&green)), (Some(share.split().stable), Some(share.split().candidate)));
+        let stable = (!sticky || share < Percent::ALL).then_some(share.split().stable);
+        prop_assert_eq!((live.weight(&blue), live.weight(&green)), (stable, Some(share.split().candidate)));
+        // The groups that were there stay in their order.
+        let order = |actions: &[Action]| -> Vec<TargetGroupArn> {
+            let kept = |arn: &&TargetGroupArn| live.weight(arn).is_some();
+            forward(actions).unwrap().groups.iter().map(|g| &g.arn).filter(kept).cloned().collect()
+        };
+        let before = order(&actions);
+        let after: Vec<TargetGroupArn> = order(&shifted).into_iter().filter(|arn| before.contains(arn)).collect();
+        prop_assert_eq!(after, before);
         // Setting absolute weights twice is setting them once.
         prop_assert_eq!(&with_split(&shifted, groups, share.split()).unwrap(), &shifted);
+        prop_assert!(same(&shifted, &shifted));
 
         let back = with_all_on_stable(&shifted, &actions, groups).unwrap();
-        prop_assert_eq!(without_weights(&back, had), without_weights(&actions, had));
-        prop_assert!(forward(&back).unwrap().weight(&green).unwrap_or(0) == 0 && forward(&back).unwrap().weight(&blue) > Some(0));
+        prop_assert_eq!(without_slots(&back), without_slots(&actions));
+        let live = forward(&back).unwrap();
+        prop_assert!(live.weight(&blue) > Some(0));
+        prop_assert_eq!(live.weight(&green), (!sticky).then_some(0));
         prop_assert_eq!(&with_all_on_stable(&back, &actions, groups).unwrap(), &back);
+        let attached = with_attached(&back, &green, &blue).unwrap();
+        prop_assert_eq!(without_slots(&attached), without_slots(&actions));
+        prop_assert_eq!(forward(&attached).unwrap().weight(&green), Some(0));
+    }
+
+    /// Whatever differs is a difference, but for the order of a forward's groups.
+    #[test]
+    fn what_is_the_same_is_told(one in route(), other in route(), weight in 1..=999_u16) {
+        prop_assert_eq!(same(&one, &other), one == other);
+        let mut turned = one.clone();
+        let mut changed = one.clone();
+        for (turned, changed) in turned.iter_mut().zip(&mut changed) {
+            if let (ActionKind::Forward(turned), ActionKind::Forward(changed)) = (&mut turned.kind, &mut changed.kind) {
+                turned.groups.reverse();
+                changed.groups[0].weight = weight;
+            }
+        }
+        prop_assert!(same(&one, &turned));
+        prop_assert_eq!(same(&one, &changed), one == changed);
     }
 
     #[test]

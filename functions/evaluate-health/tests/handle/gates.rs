@@ -86,7 +86,7 @@ async fn a_metric_of_the_services_own_is_compared_too() {
                 world.add(&format!("{slot} Declined Sum"), at(m), declined);
             }
         }
-        let check = look(&world, plan_with_metric(dry_run), progress(), at(12)).await;
+        let check = look(&world, plan_with_metric(dry_run), whatever_the_split(), at(12)).await;
         assert_eq!(check.decision, decision, "{}", check.reason);
         let (finding, line) = gate(&check, "metric declined");
         assert_eq!(finding, Finding::Failed);
@@ -272,7 +272,7 @@ async fn the_last_step_of_a_canary_needs_its_minimum_time_only() {
 /// At the end of a hold, weak evidence is no reason to roll back, and strong evidence is.
 #[tokio::test]
 async fn a_hold_that_is_over_goes_on_below_an_e_value_of_20() {
-    let held = Progress { held_since: Some(at(6)), ..progress() };
+    let held = Progress { held_since: Some(at(6)), ..whatever_the_split() };
     let (mut below, mut above) = (0, 0);
     for errors in 2..40_u32 {
         let world = world();

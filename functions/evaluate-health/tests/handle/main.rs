@@ -4,12 +4,15 @@
 mod gates;
 /// What the rules make of it.
 mod rules;
+/// Whether traffic is where it was asked for.
+mod traffic;
 
 use evaluate_health::{Event, handle};
 use jiff::Timestamp;
 use serde_json::json;
 use spillway_core::decision::gates::Finding;
 use spillway_core::decision::{Check, Command};
+use spillway_core::hook::Reply;
 use spillway_core::plan::Plan;
 use spillway_core::progress::Progress;
 use spillway_core::targets::TargetState;
@@ -39,8 +42,14 @@ fn progress() -> Progress {
         weight: Percent::whole(5),
         shifted_at: Some(at(0)),
         exposed_at: Some(at(0)),
+        attached: true,
         ..Progress::default()
     }
+}
+
+/// The same, where the measured split is not what a test is about.
+fn whatever_the_split() -> Progress {
+    Progress { split_overruled: true, ..progress() }
 }
 
 /// The series of a group's requests.
@@ -55,8 +64,22 @@ fn gate<'a>(check: &'a Check, name: &str) -> (Finding, &'a str) {
     (gate.finding, &gate.line)
 }
 
+/// The routes as the last write left them.
+fn as_left(world: &World, plan: &Plan, progress: &Progress) {
+    for route in &plan.routes {
+        world.state().routes.insert(route.arn.as_str().into(), route.left_at(progress.written()));
+    }
+}
+
+/// A check while the routes are as the release left them.
 async fn look(world: &World, plan: Plan, progress: Progress, now: Timestamp) -> Check {
-    let event = Event { lease: lease(), plan, progress, command: Command::None };
+    as_left(world, &plan, &progress);
+    look_at(world, plan, progress, now).await
+}
+
+/// A check of the world as it is.
+async fn look_at(world: &World, plan: Plan, progress: Progress, now: Timestamp) -> Check {
+    let event = Event { lease: lease(), plan, progress, command: Command::None, hook: Reply::default() };
     handle(world, world, || now, event).await.unwrap()
 }
 

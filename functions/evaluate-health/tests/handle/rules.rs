@@ -4,6 +4,7 @@ use serde_json::json;
 use spillway_aws::error::Named;
 use spillway_core::decision::gates::Finding;
 use spillway_core::decision::{Check, Command, Decision, Next};
+use spillway_core::hook::Reply;
 use spillway_core::progress::Progress;
 use spillway_core::targets::TargetState;
 use spillway_core::weight::Percent;
@@ -163,7 +164,7 @@ async fn requests_without_answers_are_a_reason_to_wait() {
     for m in 0..6 {
         world.state().metrics.get_mut(&key).unwrap().insert(at(m), 2_000_000.0);
     }
-    assert_eq!(look(&world, the_plan(), progress(), at(8)).await.decision, Decision::Continue);
+    assert_eq!(look(&world, the_plan(), whatever_the_split(), at(8)).await.decision, Decision::Continue);
 }
 
 #[tokio::test]
@@ -180,7 +181,7 @@ async fn the_load_balancers_own_errors_are_a_reason_to_wait() {
             minute(&world, m, (1500, 1), (28_500, 28));
             world.record_load_balancer("app/shop/1", at(m), 3000, own_errors);
         }
-        let progress = Progress { weight: Percent::whole(weight), ..progress() };
+        let progress = Progress { weight: Percent::whole(weight), ..whatever_the_split() };
         let check = look(&world, the_plan(), progress, at(6)).await;
         assert_eq!(check.decision == Decision::Hold, held, "{before} {own_errors} {weight}: {}", check.reason);
         assert_eq!(check.evidence.gates.iter().any(|gate| gate.gate == "load_balancer"), held);
@@ -221,7 +222,8 @@ async fn without_stable_traffic_the_measured_minimum_time_advances_and_an_absolu
 }
 
 async fn command(world: &World, command: Command, progress: Progress, now: Timestamp) -> Check {
-    let event = Event { lease: lease(), plan: the_plan(), progress, command };
+    as_left(world, &the_plan(), &progress);
+    let event = Event { lease: lease(), plan: the_plan(), progress, command, hook: Reply::default() };
     handle(world, world, || now, event).await.unwrap()
 }
 
@@ -415,7 +417,13 @@ async fn a_release_ends_even_if_it_goes_back_and_forth() {
 
 #[tokio::test]
 async fn a_check_before_the_first_shift_is_a_mistake() {
-    let event = Event { lease: lease(), plan: the_plan(), progress: Progress::default(), command: Command::None };
+    let event = Event {
+        lease: lease(),
+        plan: the_plan(),
+        progress: Progress::default(),
+        command: Command::None,
+        hook: Reply::default(),
+    };
     let error = handle(&world(), &world(), || at(0), event).await.unwrap_err();
     assert_eq!(error.name(), "InvalidInput");
 }

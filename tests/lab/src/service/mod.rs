@@ -183,6 +183,7 @@ impl Service<'_> {
                 "hold_seconds": 10,
                 "on_inconclusive": "advance",
             },
+            "traffic": {"settle_seconds": 1},
             "retirement": {"window_seconds": 2, "quiet_seconds": 2},
         })
     }
