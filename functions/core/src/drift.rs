@@ -68,6 +68,6 @@ impl Progress {
     /// The weight that the routes have been given last; `None` before the candidate was attached.
     #[must_use]
     pub fn written(&self) -> Option<Percent> {
-        self.attached.then_some(self.weight)
+        self.shifted_at.map(|_| self.weight)
     }
 }

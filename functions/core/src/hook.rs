@@ -51,7 +51,7 @@ pub enum Point {
     BeforeTraffic,
     /// A step is over and found healthy.
     AfterStep,
-    /// The next weight is 100 %.
+    /// The next weight is 100 %; or, where the first one was that already, the release is about to be promoted.
     BeforePromotion,
     /// All traffic is back on the stable slot.
     AfterRollback,
@@ -73,7 +73,7 @@ impl std::fmt::Display for Point {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Hook {
-    /// The function, in any account and region that the state machine may invoke it in. One call may take 60 s.
+    /// The function, in the state machine's region, which must be allowed to invoke it. One call may take 60 s.
     pub function: FunctionArn,
     /// Seconds until it must have said ok, 1 to 86 400. Default 600.
     #[serde(default = "default_timeout")]
@@ -96,7 +96,7 @@ pub struct Hooks {
     /// After each step, before the next weight. A fail rolls back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after_step: Option<Hook>,
-    /// Before the weight becomes 100 %. A fail rolls back.
+    /// Before the weight becomes 100 %, or, where that is the first step, at its end. A fail rolls back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before_promotion: Option<Hook>,
     /// After a rollback. A fail pages: traffic is back, and something is wrong all the same.

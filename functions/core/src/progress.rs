@@ -14,9 +14,6 @@ pub struct Progress {
     pub position: usize,
     /// The candidate's weight as written last.
     pub weight: Percent,
-    /// Whether the candidate has been attached: since then the routes are as a shift left them.
-    #[serde(default)]
-    pub attached: bool,
     /// The highest weight that the candidate has had.
     #[serde(default)]
     pub highest: Percent,
@@ -29,7 +26,7 @@ pub struct Progress {
     /// The hook that is waited for, and since when.
     #[serde(default)]
     pub pending: Option<Pending>,
-    /// When that weight was written.
+    /// When that weight was written; `None` before the candidate was attached.
     pub shifted_at: Option<Timestamp>,
     /// When the candidate got traffic for the first time.
     pub exposed_at: Option<Timestamp>,
@@ -56,7 +53,6 @@ impl Progress {
         self.weight_before = std::mem::replace(&mut self.weight, weight);
         self.shifted_at = Some(now);
         self.waited_in_step_seconds = 0;
-        self.attached = true;
         self.highest = self.highest.max(weight);
         self.split_overruled = false;
         self.passed.clear();

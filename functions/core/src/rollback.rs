@@ -121,8 +121,8 @@ pub fn next_move(
     let Some(Hosts { stable, candidate, before }) = hosts else { return all_on_stable() };
     let usable = f64::from(stable.usable());
     if usable <= 0.0 {
-        let nobody_is_there = of_stable == Some(0);
-        if nobody_is_there && stable.starting > 0 && patience != Patience::Over {
+        // Nobody is there, so nobody fails there: it may be starting, or its capacity may have to be asked for.
+        if of_stable == Some(0) && candidate.usable() > 0 && patience != Patience::Over {
             return Ok(Move { write: None, standing: Standing::Awaiting });
         }
         if candidate.usable() == 0 && stable.registered > 0 {
@@ -132,8 +132,7 @@ pub fn next_move(
         if patience == Patience::Fresh || candidate.usable() == 0 {
             return Ok(Move { write: None, standing: Standing::Dead });
         }
-        let actions = route::with_split(live, groups, Percent::ALL.split())?;
-        return Ok(to(actions, Standing::Dead));
+        return Ok(to(with_share(live, planned, Percent::ALL)?, Standing::Dead));
     }
     let before = f64::from(before.max(1));
     let warm = usable * OVERLOAD >= before || OVERLOAD * (1.0 - share) >= 1.0;
@@ -144,5 +143,15 @@ pub fn next_move(
     if rest.fraction() >= share {
         return Ok(Move { write: None, standing: Standing::Ramped });
     }
-    Ok(to(route::with_split(live, groups, rest.split())?, Standing::Ramped))
+    Ok(to(with_share(live, planned, rest)?, Standing::Ramped))
+}
+
+/// The live actions with this share of the two slots' traffic for the candidate. What a stranger's group gets of the
+/// whole stays what it is, as far as whole weights can say it.
+fn with_share(live: &[Action], planned: &PlannedRoute, share: Percent) -> Result<Vec<Action>, UneditableRoute> {
+    let groups = planned.groups();
+    let forward = route::forward(live)?;
+    let both = forward.weight(groups.stable).unwrap_or(0) + forward.weight(groups.candidate).unwrap_or(0);
+    let split = if forward.foreign_traffic(groups).is_some() { share.split_of(both) } else { share.split() };
+    route::with_split(live, groups, split)
 }

@@ -58,6 +58,15 @@ impl Percent {
             Split { stable: 1000 - self.0, candidate: self.0 }
         }
     }
+
+    /// This share of so much weight, at most 999 for each side, rounded against the candidate.
+    #[must_use]
+    pub fn split_of(self, weight: u16) -> Split {
+        let candidate = (u32::from(weight) * u32::from(self.0) / 1000).min(999);
+        let stable = (u32::from(weight) - candidate).min(999);
+        let whole = |weight: u32| u16::try_from(weight).unwrap_or(999);
+        Split { stable: whole(stable), candidate: whole(candidate) }
+    }
 }
 
 impl TryFrom<f64> for Percent {

@@ -18,8 +18,10 @@ use spillway_core::targets::TargetCounts;
 use spillway_core::weight::Percent;
 use thiserror::Error;
 
-/// The longest wait between two looks at a dead stable slot, in seconds.
-const LONGEST_WAIT: u32 = 300;
+/// The longest wait between two looks, in seconds ...
+const LONGEST_WAIT: u32 = 600;
+/// ... which double after so many of them: the longest patience must fit into an execution's history.
+const LOOKS_UNTIL_RARER: u32 = 10;
 
 /// What to undo, for which release.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -46,6 +48,8 @@ pub struct Event {
 pub struct Restoration {
     /// When the first call was.
     pub started_at: Option<Timestamp>,
+    /// How many looks there were.
+    pub looks: u32,
     /// In how many looks in a row the stable slot was dead.
     pub dead_looks: u32,
     /// Whether people have been called.
@@ -216,8 +220,9 @@ pub async fn handle(
         (Next::Wait, None)
     };
     let poll = event.plan.readiness.poll_seconds;
-    let rarer = 1 << restoration.dead_looks.saturating_sub(2).min(8);
-    let wait_seconds = poll.saturating_mul(rarer).min(LONGEST_WAIT.max(poll));
+    let rarer = 1 << (restoration.looks / LOOKS_UNTIL_RARER).min(10);
+    let wait_seconds = poll.saturating_mul(rarer).min(LONGEST_WAIT);
+    restoration.looks = restoration.looks.saturating_add(1);
     let cause = format!("{}{}{}", cause(&event.failure), standing_words(&event.plan, &restored), restoration.remark);
     tracing::info!(?next, cause, "rollback");
     Ok(Output { next, cause, routes: restored, wait_seconds, restoration, hook: call })

@@ -118,6 +118,50 @@ fn hosts(world: &World, name: &str, states: &[TargetState]) {
     world.state().targets.insert(group(name).as_str().into(), states.to_vec());
 }
 
+/// A stranger's group has half of the whole, before and after a ramp, and after everything.
+#[tokio::test]
+async fn a_strangers_share_survives_a_ramp() {
+    let world = shifted();
+    let live = forwarding(&[("blue", 20), ("stranger", 400), ("green", 380)]);
+    world.state().routes.insert(route(1).as_str().into(), live);
+    hosts(&world, "blue", &[TargetState::Healthy]);
+    hosts(&world, "green", &[TargetState::Healthy; 4]);
+    let plan = Plan { stable_hosts: vec![4], ..the_plan() };
+    let output = handle(&world, &world, now, event(plan.clone())).await.unwrap();
+    let ramped = forwarding(&[("blue", 100), ("stranger", 400), ("green", 300)]);
+    assert_eq!((output.next, &world.state().routes[route(1).as_str()]), (Next::Restore, &ramped));
+    hosts(&world, "blue", &[TargetState::Healthy; 4]);
+    handle(&world, &world, now, event(plan)).await.unwrap();
+    let back = forwarding(&[("blue", 400), ("stranger", 400), ("green", 0)]);
+    assert_eq!(world.state().routes[route(1).as_str()], back);
+}
+
+/// After a promotion the old slot has weight 0, and was scaled to nothing: its capacity comes first, and nobody is called.
+#[tokio::test]
+async fn a_slot_without_users_is_brought_back_first() {
+    let world = shifted();
+    for number in [1, 2] {
+        let live = forwarding(&[("blue", 0), ("green", 100)]);
+        world.state().routes.insert(route(number).as_str().into(), live);
+    }
+    hosts(&world, "blue", &[]);
+    hosts(&world, "green", &[TargetState::Healthy; 2]);
+    let look = |restoration: Restoration, seconds: i64| {
+        handle(&world, &world, later(seconds), Event { restoration, ..event(the_plan()) })
+    };
+    let first = look(Restoration::default(), 0).await.unwrap();
+    let second = look(first.restoration.clone(), 15).await.unwrap();
+    assert_eq!((first.next, second.next), (Next::Restore, Next::Restore));
+    assert_eq!(weights(&world, 1), (Some(0), Some(100)));
+    // It never comes: people are called when the time is over, and all stays where it is served.
+    let over = look(second.restoration.clone(), 1800).await.unwrap();
+    assert_eq!(over.next, Next::Page);
+    assert_eq!(look(over.restoration, 1815).await.unwrap().next, Next::StableDead);
+    hosts(&world, "blue", &[TargetState::Healthy; 2]);
+    assert_eq!(look(second.restoration, 30).await.unwrap().next, Next::Done);
+    assert_eq!(weights(&world, 1), (Some(1), Some(0)));
+}
+
 /// One route, from live weights to those after one look, given the healthy hosts of blue (of two before) and green.
 #[tokio::test]
 async fn the_stable_slot_gets_what_it_can_carry() {
@@ -190,7 +234,11 @@ async fn a_dead_stable_slot_gets_nothing_and_people_are_called() {
     let said = format!("blue has no healthy host behind route {}: what serves keeps the traffic", route(1));
     assert!(second.cause.contains(&said), "{}", second.cause);
     let third = look(second.restoration.clone(), 30).await.unwrap();
-    assert_eq!((third.next, third.wait_seconds), (Next::Restore, 30), "paged once, and rarer from look to look");
+    assert_eq!((third.next, third.wait_seconds, third.restoration.looks), (Next::Restore, 15, 3), "paged once");
+    for (looks, seconds) in [(9, 15), (10, 30), (20, 60), (100, 600), (u32::MAX, 600)] {
+        let late = look(Restoration { looks, ..third.restoration.clone() }, 60).await.unwrap();
+        assert_eq!(late.wait_seconds, seconds, "rarer and rarer");
+    }
     let over = look(third.restoration.clone(), 1800).await.unwrap();
     assert_eq!((over.next, weights(&world, 1)), (Next::StableDead, (Some(0), Some(100))));
 

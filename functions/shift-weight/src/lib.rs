@@ -190,20 +190,16 @@ async fn edits<'a>(
     Ok(edits)
 }
 
-/// What each route needs to have the slot attached. After a release its routes may be anyone's: one that is gone, or
+/// What each sticky route needs to have the slot attached; others have it, or someone has taken it out. After a release its routes may be anyone's: one that is gone, or
 /// forwards to neither slot any more, or is full, is left alone.
 async fn attachments<'a>(routes: &impl Routes, plan: &'a Plan, slot: Slot) -> Result<Vec<Edit<'a>>, Error> {
     let mut edits = Vec::new();
-    for planned in &plan.routes {
+    for planned in plan.routes.iter().filter(|planned| planned.is_sticky()) {
         let live = match routes.read(&planned.arn).await {
             Err(error) if is_gone(&error) => continue,
             read => read?,
         };
-        let (group, counterpart) = if slot == plan.stable.slot {
-            (&planned.stable, &planned.candidate)
-        } else {
-            (&planned.candidate, &planned.stable)
-        };
+        let (group, counterpart) = plan.groups_of(planned, slot);
         let in_use = route::forward(&live).is_ok_and(|forward| forward.weight(counterpart).is_some());
         if !in_use {
             continue;

@@ -22,7 +22,7 @@ async fn shift(world: &World, position: usize, target: Target) -> Result<Output,
 
 async fn shift_from(world: &World, last: Option<u16>, position: usize, target: Target) -> Result<Output, Error> {
     let weight = Percent::whole(last.unwrap_or(0));
-    let progress = Progress { position, attached: last.is_some(), weight, ..Progress::default() };
+    let progress = Progress { position, shifted_at: last.map(|_| now()), weight, ..Progress::default() };
     let event = Event { lease: lease(), plan: plan(&json!({"opaque": "2"})), progress, target };
     handle(world, world, now, event).await
 }
@@ -193,6 +193,10 @@ async fn with_group_stickiness_and_only_then_the_loser_is_taken_out() {
     assert_eq!(output.progress, Progress::default());
     assert_eq!(world.state().routes[route(1).as_str()], forwarding(&[("blue", 0), ("green", 100)]));
     assert_eq!(world.state().routes[route(2).as_str()], sticky(&[("green", 100), ("blue", 0)]));
+    // A route that is not sticky had it all the time, so that someone else has taken it out.
+    world.state().routes.insert(route(1).as_str().into(), forwarding(&[("green", 100)]));
+    handle(&world, &world, now, event.clone()).await.unwrap();
+    assert_eq!(world.state().routes[route(1).as_str()], forwarding(&[("green", 100)]));
     // What has become someone else's since then is left alone.
     world.state().routes.insert(route(1).as_str().into(), forwarding(&[("stranger", 1)]));
     world.state().routes.remove(route(2).as_str());

@@ -174,19 +174,15 @@ where
     Ok(answer(Next::Done, reason, 0))
 }
 
-/// Whether some route that the slot could be in lacks it.
+/// Whether some sticky route that the slot could be in lacks it.
 async fn is_detached(routes: &impl Routes, plan: &Plan, side: &Side) -> Result<bool, ApiError> {
-    for planned in &plan.routes {
+    for planned in plan.routes.iter().filter(|planned| planned.is_sticky()) {
         let actions = match routes.read(&planned.arn).await {
             Ok(actions) => actions,
             Err(error) if is_gone(&error) => continue,
             Err(error) => return Err(error),
         };
-        let (own, other) = if side.slot == plan.stable.slot {
-            (&planned.stable, &planned.candidate)
-        } else {
-            (&planned.candidate, &planned.stable)
-        };
+        let (own, other) = plan.groups_of(planned, side.slot);
         let lacks = |forward: &route::Forward| forward.weight(own).is_none() && forward.weight(other).is_some();
         // One without room stays as it is.
         if route::forward(&actions).is_ok_and(lacks) && route::with_attached(&actions, own, other).is_ok() {

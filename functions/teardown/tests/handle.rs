@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use spillway_aws::error::Named;
 use spillway_core::definition::Compute;
+use spillway_core::route::{ActionKind, Stickiness};
 use spillway_core::slot::Slot;
 use spillway_world::{World, forwarding, group, lease, plan, route};
 use teardown::{Error, Event, Next, Output, Ports, handle};
@@ -127,6 +128,11 @@ async fn a_slot_that_was_taken_out_is_attached_again_when_no_cookie_can_name_it(
     let look = |sticky_seconds, started_at| {
         let mut plan = plan(&json!({"opaque": "2"}));
         plan.sticky_seconds = sticky_seconds;
+        for planned in &mut plan.routes {
+            if let ActionKind::Forward(forward) = &mut planned.original[0].kind {
+                forward.stickiness = Some(Stickiness { enabled: true, duration_seconds: Some(7200) });
+            }
+        }
         handle(ports, now, Event { lease: lease(), plan, slot: Slot::Blue, attempt: 0, started_at })
     };
     let early = look(7200, ago(100)).await.unwrap();

@@ -221,6 +221,27 @@ impl Functions {
         Ok(())
     }
 
+    /// Creates a function of a service's own, which does this in every invocation, and gives its ARN. What it does can be
+    /// changed with [`Functions::replace`].
+    ///
+    /// # Errors
+    /// If the emulator refuses.
+    pub async fn create_hook(&self, name: &str, answer: &Value) -> Result<String, FunctionError> {
+        let behaviour = json!(Misbehaviour::Answer(answer.clone())).to_string();
+        let body = json!({
+            "FunctionName": format!("spillway-{name}"),
+            "Runtime": "provided.al2023",
+            "Handler": "bootstrap",
+            "Role": format!("arn:aws:iam::{}:role/{name}", crate::aws::ACCOUNT),
+            "Timeout": self.timeout.as_secs(),
+            "Code": {"ZipFile": self.package(APPLICATION)?},
+            "Environment": {"Variables": {VARIABLE: behaviour}},
+        });
+        self.aws.call_rest("lambda", Method::POST, "/2015-03-31/functions", Some(&body)).await?;
+        self.active(name).await?;
+        Ok(self.arn(name))
+    }
+
     /// Puts a misbehaving function in the place of one, from its next invocation on; one that is under way is
     /// ended, as its process is replaced.
     ///

@@ -140,10 +140,26 @@ impl Traffic {
     /// Must be called inside a tokio runtime.
     #[must_use]
     pub fn start(url: &str, requests_per_second: f64, sessions: usize) -> Self {
+        Self::start_with(url, requests_per_second, sessions, None)
+    }
+
+    /// The same, of testers: with the header `x-tester: yes`, without sessions.
+    #[must_use]
+    pub fn start_testers(url: &str, requests_per_second: f64) -> Self {
+        Self::start_with(url, requests_per_second, 0, Some(("x-tester", "yes")))
+    }
+
+    fn start_with(
+        url: &str,
+        requests_per_second: f64,
+        sessions: usize,
+        header: Option<(&'static str, &'static str)>,
+    ) -> Self {
         let counts = Arc::new(Mutex::new(TrafficCounts::default()));
         let watches = Watches::default();
         let sender = Sender {
             url: url.to_owned(),
+            header,
             client: Client::builder(TokioExecutor::new()).build_http(),
             counts: Arc::clone(&counts),
             watches: Arc::clone(&watches),
@@ -203,6 +219,7 @@ type Jar = Arc<Mutex<BTreeMap<String, String>>>;
 #[derive(Clone)]
 struct Sender {
     url: String,
+    header: Option<(&'static str, &'static str)>,
     client: Client<HttpConnector, Full<Bytes>>,
     counts: Arc<Mutex<TrafficCounts>>,
     watches: Watches,
@@ -225,6 +242,9 @@ impl Sender {
 
     async fn exchange(&self, jar: Option<&Jar>) -> Option<(u16, Option<String>)> {
         let mut request = Request::get(&self.url);
+        if let Some((name, value)) = self.header {
+            request = request.header(name, value);
+        }
         if let Some(jar) = jar {
             let cookies: Vec<String> = lock(jar).iter().map(|(name, value)| format!("{name}={value}")).collect();
             if !cookies.is_empty() {

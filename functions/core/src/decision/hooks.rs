@@ -1,6 +1,6 @@
 //! Hooks in a check: what was decided is done only if the functions asked at this point agree.
 
-use super::rules::Outcome;
+use super::rules::{Outcome, Why};
 use super::{Decision, Look, Next};
 use crate::hook::{self, Call, Point, Standing};
 use crate::plan::Plan;
@@ -17,7 +17,7 @@ pub(super) struct Hooked {
 /// Hears the hooks where the release is about to go on by itself. An operator's word skips them.
 pub(super) fn heed(plan: &Plan, progress: &Progress, look: &Look, outcome: Outcome, said: String) -> Hooked {
     let on = outcome.decision == Decision::Advance && matches!(outcome.next, Next::Shift | Next::Promoted);
-    if !on {
+    if !on || matches!(outcome.why, Why::Wish(_)) {
         return Hooked { outcome, reason: said, hook: None };
     }
     let weight = progress.weight;
@@ -46,8 +46,12 @@ pub(super) fn heed(plan: &Plan, progress: &Progress, look: &Look, outcome: Outco
     Hooked { outcome: Outcome { progress: after, ..outcome }, reason: said, hook: None }
 }
 
-/// The points that the release is at.
+/// The points that the release is at. One that goes to 100 % in its first step is promoted at the end of it.
 fn due(plan: &Plan, progress: &Progress, outcome: &Outcome) -> Vec<Point> {
-    let last = progress.weight < Percent::ALL && plan.weight_at(outcome.progress.position) == Percent::ALL;
+    let last = if plan.weight_at(0) == Percent::ALL {
+        outcome.next == Next::Promoted
+    } else {
+        progress.weight < Percent::ALL && plan.weight_at(outcome.progress.position) == Percent::ALL
+    };
     if last { vec![Point::AfterStep, Point::BeforePromotion] } else { vec![Point::AfterStep] }
 }

@@ -40,21 +40,28 @@ pub(super) fn gate(plan: &Plan, progress: &Progress, look: &Look, observed: &Obs
     if all <= 0.0 {
         return None;
     }
-    let sticky = plan.sticky_seconds > 0;
-    let weight = progress.weight.fraction();
-    // A cookie may be as old as the release: it was drawn at any of the weights since.
-    let (least, most) = if sticky { (0.0, progress.highest.max(progress.weight).fraction()) } else { (weight, weight) };
+    let (sticky, testers) = (plan.sticky_seconds > 0, !plan.test_routes.is_empty());
+    let (weight, highest) = (progress.weight, progress.highest.max(progress.weight));
+    // A cookie may be as old as the release: it was drawn at any of the weights since. Testers' requests count as the
+    // candidate's, and nothing tells them apart.
+    let least = if sticky { 0.0 } else { weight.fraction() };
+    let most = match (testers, sticky) {
+        (true, _) => 1.0,
+        (false, true) => highest.fraction(),
+        (false, false) => weight.fraction(),
+    };
     let phi = if sticky { STICKY } else { 1.0 };
-    let off = candidate / all < least - room(least) && at_most(candidate / phi, all / phi, least - room(least)) < LEVEL
-        || candidate / all > most + room(most) && at_least(candidate / phi, all / phi, most + room(most)) < LEVEL;
-    let expected =
-        if sticky { format!("at most {}", progress.highest.max(progress.weight)) } else { progress.weight.to_string() };
-    let words = format!(
-        "observed share {:.1} % of {} requests, expected {expected}{}",
-        100.0 * candidate / all,
-        count(all),
-        if sticky { ", with clients who stay where they are" } else { "" }
-    );
+    let (observed, [requests, all_requests]) = (candidate / all, [candidate / phi, all / phi]);
+    let too_few = observed < least - room(least) && at_most(requests, all_requests, least - room(least)) < LEVEL;
+    let too_many = observed > most + room(most) && at_least(requests, all_requests, most + room(most)) < LEVEL;
+    let expected = match (testers, sticky) {
+        (true, true) => "anything, with testers and clients who stay where they are".into(),
+        (true, false) => format!("at least {weight}, with testers"),
+        (false, true) => format!("at most {highest}, with clients who stay where they are"),
+        (false, false) => weight.to_string(),
+    };
+    let off = too_few || too_many;
+    let words = format!("observed share {:.1} % of {} requests, expected {expected}", 100.0 * observed, count(all));
     Some(Gate {
         counts: counts(candidate, stable),
         ..Gate::saying(Kind::Split, if off { Finding::Suspicious } else { Finding::Fine }, words)

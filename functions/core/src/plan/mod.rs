@@ -118,6 +118,12 @@ pub struct PlannedRoute {
 }
 
 impl PlannedRoute {
+    /// Whether the route kept clients with the slot that answered them first, before the release.
+    #[must_use]
+    pub fn is_sticky(&self) -> bool {
+        route::forwards(&self.original).any(|forward| forward.sticky_seconds() > 0)
+    }
+
     /// The two groups.
     #[must_use]
     pub fn groups(&self) -> Groups<'_> {
@@ -335,6 +341,12 @@ impl Plan {
     #[must_use]
     pub fn side(&self, slot: Slot) -> &Side {
         if self.stable.slot == slot { &self.stable } else { &self.candidate }
+    }
+
+    /// A route's group of this slot, and its counterpart.
+    #[must_use]
+    pub fn groups_of<'a>(&self, route: &'a PlannedRoute, slot: Slot) -> (&'a TargetGroupArn, &'a TargetGroupArn) {
+        if self.stable.slot == slot { (&route.stable, &route.candidate) } else { (&route.candidate, &route.stable) }
     }
 
     /// Metric periods that the judge plans with.

@@ -42,7 +42,6 @@ fn progress() -> Progress {
         weight: Percent::whole(5),
         shifted_at: Some(at(0)),
         exposed_at: Some(at(0)),
-        attached: true,
         ..Progress::default()
     }
 }

@@ -1,6 +1,8 @@
 use spillway_core::decision::{Decision, Next};
 use spillway_core::definition::OnSplitMismatch;
+use spillway_core::definition::length::Step;
 use spillway_core::hook::{Pending, Point};
+use spillway_core::plan::PlannedRoute;
 use spillway_core::route::{self, ActionKind, Stickiness};
 use spillway_world::{Fault, forwarding, rejected, route, throttled};
 
@@ -184,6 +186,35 @@ async fn sticky_clients_have_room_below_the_weight_and_none_above_the_highest() 
         assert_eq!(found, finding, "{weight} {candidate}: {line}");
         assert!(line.contains(&format!("expected at most {highest}, with clients who stay")), "{line}");
     }
+}
+
+/// Nothing tells testers' requests from users'.
+#[tokio::test]
+async fn testers_have_room_above_the_weight() {
+    let mut plan = the_plan();
+    plan.test_routes = vec![PlannedRoute { arn: route(3), ..plan.routes[0].clone() }];
+    for (candidate, finding) in [(1500, Finding::Fine), (6000, Finding::Fine), (900, Finding::Suspicious)] {
+        let check = look(&flowing(candidate, 28_500), plan.clone(), progress(), at(10)).await;
+        let (found, line) = gate(&check, "split");
+        assert_eq!(found, finding, "{line}");
+        assert!(line.ends_with("expected at least 5 %, with testers"), "{line}");
+    }
+}
+
+/// Where the first step is 100 % already, the promotion is at its end. An operator's word skips the hooks there as well.
+#[tokio::test]
+async fn a_release_that_begins_at_100_percent_asks_before_it_is_promoted() {
+    let mut plan = the_plan();
+    plan.steps = vec![Step { weight: Percent::ALL, minimum_time_seconds: 300, max_step_seconds: 900 }];
+    let function = "arn:aws:lambda:eu-west-1:123456789012:function:smoke";
+    plan.hooks = serde_json::from_value(json!({"before_promotion": {"function": function}})).unwrap();
+    let progress = Progress { position: 0, ..at_100() };
+    let world = flowing(30_000, 0);
+    let check = look(&world, plan.clone(), progress.clone(), at(9)).await;
+    assert_eq!((check.next, check.hook.unwrap().payload.point), (Next::Hook, Point::BeforePromotion));
+    let (command, hook) = (Command::Approve, Reply::default());
+    let event = Event { lease: lease(), plan, progress, command, hook };
+    assert_eq!(handle(&world, &world, || at(9), event).await.unwrap().next, Next::Promoted);
 }
 
 fn at_100() -> Progress {

@@ -17,3 +17,6 @@ mod commands;
 
 /// What the judge sees: latency, alarms, the service's own metrics, and metrics that are late, revised or gone.
 mod judged;
+
+/// Where traffic really goes: sticky clients, strangers, slow load balancers, dead slots, testers, and the way back.
+mod traffic;

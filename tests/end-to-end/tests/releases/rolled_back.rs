@@ -28,7 +28,7 @@ async fn when_the_candidate_never_becomes_healthy() {
     let scene = Scene::new(&lab, |definition| definition["readiness"]["timeout_seconds"] = json!(10)).await;
     let outcome = scene.release_v2(Dials::unhealthy).await;
     assert_failed(&outcome, "RolledBack");
-    assert_cause(&outcome, &["CandidateNotReady", "0 of 2 targets healthy"]);
+    assert_cause(&outcome, &["CandidateNotReady", "2 must be healthy"]);
     let users = scene.unharmed().await;
     assert_eq!((users.failed, users.by_version.contains_key("v2")), (0, false), "{users:?}");
     lab.stop().await;

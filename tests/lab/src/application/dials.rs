@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 pub struct Dials {
     /// The version it says it is, in the header `x-version`.
     pub version: String,
-    /// Share of requests answered with 500, 0 to 1; the next two say of which requests.
+    /// Share of requests answered with 500, 0 to 1; the next three say of which requests.
     pub error_rate: f64,
     /// The errors begin with this request of a process, counted from 1.
     pub errors_from_request: u64,
+    /// The errors end with this request of a process: a cold start. 0: never.
+    pub errors_up_to_request: u64,
     /// Only requests of a process that are more than this many within a second can be errors: a fault that load
     /// brings about. 0: any request.
     pub errors_above_rps: usize,
@@ -42,6 +44,12 @@ impl Dials {
     #[must_use]
     pub fn error_rate(self, error_rate: f64) -> Self {
         Self { error_rate, ..self }
+    }
+
+    /// With errors in a process's first requests only, so many.
+    #[must_use]
+    pub fn errors_up_to_request(self, errors_up_to_request: u64) -> Self {
+        Self { errors_up_to_request, ..self }
     }
 
     /// With errors only while a process gets more than this many requests a second.
@@ -81,6 +89,7 @@ impl Dials {
         let mut add = |name: &str, value: String| args.extend([format!("--{name}"), value]);
         add("error-rate", self.error_rate.to_string());
         add("errors-from-request", self.errors_from_request.to_string());
+        add("errors-up-to-request", self.errors_up_to_request.to_string());
         add("errors-above-rps", self.errors_above_rps.to_string());
         add("latency-ms", self.latency_ms.to_string());
         add("latency-jitter-ms", self.latency_jitter_ms.to_string());
@@ -129,6 +138,7 @@ impl Arguments {
                 "--version" => dials.version = value,
                 "--error-rate" => dials.error_rate = value.parse().map_err(|error| bad(&error))?,
                 "--errors-from-request" => dials.errors_from_request = value.parse().map_err(|error| bad(&error))?,
+                "--errors-up-to-request" => dials.errors_up_to_request = value.parse().map_err(|error| bad(&error))?,
                 "--errors-above-rps" => dials.errors_above_rps = value.parse().map_err(|error| bad(&error))?,
                 "--latency-ms" => dials.latency_ms = value.parse().map_err(|error| bad(&error))?,
                 "--latency-jitter-ms" => dials.latency_jitter_ms = value.parse().map_err(|error| bad(&error))?,
@@ -150,6 +160,7 @@ mod tests {
         let dials = Dials { latency_jitter_ms: 3, errors_from_request: 9, ..Dials::version("v2") }
             .error_rate(0.05)
             .errors_above_rps(40)
+            .errors_up_to_request(70)
             .latency_ms(5)
             .start_after_ms(100)
             .crash_after_ms(900)

@@ -110,10 +110,10 @@ impl Application {
 
     /// Whether this request, which arrives now, is answered with an error.
     fn fails(&self, request: u64, now: Instant) -> bool {
-        let Dials { error_rate, errors_from_request, errors_above_rps, .. } = self.dials;
+        let Dials { error_rate, errors_from_request, errors_up_to_request, errors_above_rps, .. } = self.dials;
+        let among = request >= errors_from_request && (errors_up_to_request == 0 || request <= errors_up_to_request);
         let per_second = self.recent.lock().unwrap_or_else(PoisonError::into_inner).arrived(now);
-        let own =
-            request >= errors_from_request && per_second > errors_above_rps && self.is_among(request, OWN, error_rate);
+        let own = among && per_second > errors_above_rps && self.is_among(request, OWN, error_rate);
         own || self.dependency.as_ref().is_some_and(|shared| self.is_among(request, SHARED, shared.failing()))
     }
 
@@ -164,6 +164,12 @@ mod tests {
         let late = application(Dials { errors_from_request: 100, ..Dials::version("v").error_rate(1.0) });
         assert_eq!(errors(&late, 1..100), 0);
         assert_eq!(errors(&late, 100..110), 10);
+    }
+
+    #[test]
+    fn errors_can_end_after_a_cold_start() {
+        let cold = application(Dials::version("v").error_rate(1.0).errors_up_to_request(30));
+        assert_eq!(errors(&cold, 1..100), 30);
     }
 
     #[test]

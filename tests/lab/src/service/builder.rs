@@ -25,6 +25,7 @@ pub struct ServiceBuilder<'a> {
     default_action: bool,
     stickiness_seconds: Option<u32>,
     green_attached: bool,
+    test_route: bool,
 }
 
 impl<'a> ServiceBuilder<'a> {
@@ -40,6 +41,7 @@ impl<'a> ServiceBuilder<'a> {
             default_action: false,
             stickiness_seconds: None,
             green_attached: true,
+            test_route: false,
         }
     }
 
@@ -92,6 +94,12 @@ impl<'a> ServiceBuilder<'a> {
         self
     }
 
+    /// A route for testers at each load balancer: requests with the header `x-tester: yes`, at first to blue.
+    pub fn test_route(mut self) -> Self {
+        self.test_route = true;
+        self
+    }
+
     /// Makes all of it, puts the definition where releases read it, and waits until blue is healthy.
     ///
     /// # Errors
@@ -105,6 +113,7 @@ impl<'a> ServiceBuilder<'a> {
             load_balancers: Vec::new(),
             listeners: Vec::new(),
             routes: Vec::new(),
+            test_routes: Vec::new(),
             target_groups: BTreeMap::new(),
         };
         for index in 0..self.load_balancers {
@@ -174,6 +183,19 @@ impl<'a> ServiceBuilder<'a> {
             parameters.extend(self.forward("Actions", &groups));
             let created = service.elbv2("CreateRule", &borrowed(&parameters)).await?;
             service.routes.push(created.text_of("RuleArn").to_owned());
+        }
+        if self.test_route {
+            let parameters = [
+                ("ListenerArn".to_owned(), listener.clone()),
+                ("Priority".to_owned(), "39999".to_owned()),
+                ("Conditions.member.1.Field".to_owned(), "http-header".to_owned()),
+                ("Conditions.member.1.HttpHeaderConfig.HttpHeaderName".to_owned(), "x-tester".to_owned()),
+                ("Conditions.member.1.HttpHeaderConfig.Values.member.1".to_owned(), "yes".to_owned()),
+                ("Actions.member.1.Type".to_owned(), "forward".to_owned()),
+                ("Actions.member.1.TargetGroupArn".to_owned(), groups[0].clone()),
+            ];
+            let created = service.elbv2("CreateRule", &borrowed(&parameters)).await?;
+            service.test_routes.push(created.text_of("RuleArn").to_owned());
         }
         service.urls.push(format!("http://127.0.0.1:{port}/"));
         service.load_balancers.push(load_balancer);

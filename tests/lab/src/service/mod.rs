@@ -81,6 +81,7 @@ pub struct Service<'a> {
     load_balancers: Vec<String>,
     listeners: Vec<String>,
     routes: Vec<String>,
+    test_routes: Vec<String>,
     target_groups: BTreeMap<Slot, Vec<String>>,
 }
 
@@ -119,6 +120,12 @@ impl Service<'_> {
     #[must_use]
     pub fn routes(&self) -> &[String] {
         &self.routes
+    }
+
+    /// ARNs of the testers' routes.
+    #[must_use]
+    pub fn test_routes(&self) -> &[String] {
+        &self.test_routes
     }
 
     /// ARNs of a slot's target groups, one for each load balancer.
@@ -166,6 +173,7 @@ impl Service<'_> {
         json!({
             "service": self.name,
             "routes": self.routes,
+            "test_routes": self.test_routes,
             "slots": {"blue": slot(Slot::Blue), "green": slot(Slot::Green)},
             "strategy": {
                 "type": "canary",
@@ -357,6 +365,22 @@ impl Service<'_> {
             input["overrides"] = overrides.clone();
         }
         self.lab.start_execution("release", name, &input).await
+    }
+
+    /// Undoes the latest promoted release.
+    ///
+    /// # Errors
+    /// [`LabError::Bare`], or the emulator's.
+    pub async fn undo(&self) -> Result<Execution, LabError> {
+        self.lab.start_execution("rollback", None, &json!({"service": self.name})).await
+    }
+
+    /// Deletes a route, as a stranger would.
+    ///
+    /// # Errors
+    /// The load balancer's.
+    pub async fn delete_route(&self, rule: &str) -> Result<(), AwsError> {
+        self.elbv2("DeleteRule", &[("RuleArn", rule)]).await.map(drop)
     }
 
     /// The lease, as plain JSON; `None` if the service never had one.

@@ -18,15 +18,18 @@ impl Service<'_> {
     /// The weights of every route, as the load balancer's API tells them.
     #[must_use]
     pub fn weights(&self) -> Vec<RouteWeights> {
-        let weights = |route: &String| {
-            let groups = self.lab.alb().weights(route).unwrap_or_default();
-            let weight = |slot| {
-                let mine = self.target_groups(slot);
-                groups.iter().find(|(arn, _)| mine.contains(arn)).map(|(_, weight)| *weight)
-            };
-            RouteWeights { route: route.clone(), blue: weight(Slot::Blue), green: weight(Slot::Green) }
+        self.routes.iter().map(|route| self.weights_of(route)).collect()
+    }
+
+    /// The weights of one route, or of the testers'.
+    #[must_use]
+    pub fn weights_of(&self, route: &str) -> RouteWeights {
+        let groups = self.lab.alb().weights(route).unwrap_or_default();
+        let weight = |slot| {
+            let mine = self.target_groups(slot);
+            groups.iter().find(|(arn, _)| mine.contains(arn)).map(|(_, weight)| *weight)
         };
-        self.routes.iter().map(weights).collect()
+        RouteWeights { route: route.to_owned(), blue: weight(Slot::Blue), green: weight(Slot::Green) }
     }
 
     /// Sets the weights of every route, as a stranger would.
