@@ -254,7 +254,7 @@ async fn a_dead_stable_slot_gets_nothing_and_people_are_called() {
     }
     hosts(&world, "blue", &[]);
     hosts(&world, "green", &[TargetState::Unhealthy; 2]);
-    assert_eq!(look(third.restoration.clone(), 60).await.unwrap().next, Next::Restore);
+    assert_eq!(look(third.restoration.clone(), 60).await.unwrap().next, Next::Wait);
     assert_eq!(look(third.restoration, 1800).await.unwrap_err().name(), "NothingServes");
     assert_eq!(weights(&world, 1), (Some(5), Some(95)), "nothing to be gained by a change");
 }
