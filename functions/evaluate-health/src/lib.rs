@@ -3,6 +3,7 @@
 //! Stateless: everything is recomputed from all complete periods since the first exposure, so that a check
 //! may be repeated at will and data that arrive late or are revised are taken in.
 
+use futures_util::future::join5;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use spillway_aws::error::{ApiError, Named, is_gone};
@@ -68,14 +69,24 @@ pub async fn handle(
     let now = clock();
     let health = &plan.health;
     let window = Window::complete(exposed, now, health.metric_lag_seconds, health.period_seconds);
+    // All at once: what is throttled is tried again for a while, and the function's time is limited.
+    let (observed, routes, candidate_targets, stable_targets, alarms) = join5(
+        observe(cloudwatch, &plan, window),
+        routes(load_balancers, &plan),
+        targets(load_balancers, &plan.candidate),
+        targets(load_balancers, &plan.stable),
+        alarms(cloudwatch, &plan),
+    )
+    .await;
+    let unread = |error: ApiError| error.to_string();
     let look = Look {
         now,
         window,
-        observed: observe(cloudwatch, &plan, window).await.map_err(|error| error.to_string()),
-        routes: routes(load_balancers, &plan).await,
-        candidate_targets: targets(load_balancers, &plan.candidate).await.map_err(|error| error.to_string()),
-        stable_targets: targets(load_balancers, &plan.stable).await.map_err(|error| error.to_string()),
-        alarms: alarms(cloudwatch, &plan).await.map_err(|error| error.to_string()),
+        observed: observed.map_err(unread),
+        routes,
+        candidate_targets: candidate_targets.map_err(unread),
+        stable_targets: stable_targets.map_err(unread),
+        alarms: alarms.map_err(unread),
         command,
         hook,
         release: lease.release().to_owned(),

@@ -1,7 +1,7 @@
 //! Gives all traffic back to the stable slot on every route, whatever state they are in, as fast as that slot can
 //! carry it. Called until it says that it is done.
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -364,8 +364,8 @@ async fn close(
 
 /// What stands behind a route; nothing where that cannot be told.
 async fn hosts(targets: &impl Targets, plan: &Plan, planned: &PlannedRoute) -> Option<Hosts> {
-    let stable = counts(targets, &planned.stable).await?;
-    let candidate = counts(targets, &planned.candidate).await?;
+    let (stable, candidate) = join(counts(targets, &planned.stable), counts(targets, &planned.candidate)).await;
+    let (stable, candidate) = (stable?, candidate?);
     Some(Hosts { stable, candidate, before: plan.hosts_before(&planned.stable) })
 }
 

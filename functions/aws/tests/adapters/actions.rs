@@ -8,9 +8,10 @@ use proptest::sample::select;
 use spillway_aws::load_balancer::actions::{from_api, to_api};
 use spillway_core::arn::TargetGroupArn;
 use spillway_core::route::{
-    Action, ActionKind, AuthenticateCognito, AuthenticateOidc, FixedResponse, Forward, JwtClaim, JwtValidation,
-    Redirect, Session, Stickiness, WeightedGroup,
+    Action, ActionKind, AuthenticateCognito, AuthenticateOidc, FixedResponse, Forward, Groups, JwtClaim, JwtValidation,
+    Redirect, Session, Stickiness, WeightedGroup, same, with_all_on_stable, with_split,
 };
+use spillway_core::weight::Percent;
 
 const ARN: &str = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup";
 
@@ -108,6 +109,72 @@ proptest! {
     #[test]
     fn writing_and_reading_changes_nothing(actions in vec(action(), 0..5)) {
         prop_assert_eq!(from_api(&to_api(&actions)), Ok(actions));
+    }
+}
+
+/// Actions as the API tells them, without what a release may change: the slots' two groups. The short form of a forward
+/// says no more than the long one, a stickiness that is off no more than none, and the client secret is kept by name.
+fn apart_from_the_slots(actions: &[api::Action]) -> Vec<api::Action> {
+    let mut rest = actions.to_vec();
+    for action in &mut rest {
+        action.target_group_arn = None;
+        if let Some(oidc) = &mut action.authenticate_oidc_config {
+            oidc.use_existing_client_secret = None;
+        }
+        if action.r#type == Some(api::ActionTypeEnum::Forward) {
+            let config = action.forward_config.get_or_insert_with(|| api::ForwardActionConfig::builder().build());
+            let slots = |group: &api::TargetGroupTuple| {
+                group
+                    .target_group_arn()
+                    .is_some_and(|arn| ["blue", "green"].iter().any(|slot| arn.contains(&format!("/{slot}/"))))
+            };
+            config.target_groups.get_or_insert_default().retain(|group| !slots(group));
+        }
+    }
+    rest
+}
+
+/// Actions as somebody may have made them: others around one forward to blue, in the short form where that can be.
+fn route() -> impl Strategy<Value = Vec<api::Action>> {
+    let others = prop_oneof![oidc(), cognito(), jwt()];
+    let others = vec((of(1..=50_000_i32), others).prop_map(|(order, kind)| Action { order, kind }), 0..3);
+    let stickiness =
+        of((1..=604_800_i32).prop_map(|seconds| Stickiness { enabled: true, duration_seconds: Some(seconds) }));
+    let rest = vec(group().prop_map(|group| WeightedGroup { weight: 0, ..group }), 0..4);
+    (others, of(1..=50_000_i32), stickiness, rest, any::<bool>()).prop_map(
+        |(others, order, stickiness, rest, short)| {
+            let blue = WeightedGroup { arn: slot("blue"), weight: 1 };
+            let alone = rest.is_empty() && stickiness.is_none();
+            let groups = std::iter::once(blue).chain(rest).collect();
+            let kind = ActionKind::Forward(Forward { groups, stickiness });
+            let mut actions = to_api(&[others, vec![Action { order, kind }]].concat());
+            if let (true, true, Some(forward)) = (short, alone, actions.last_mut()) {
+                forward.forward_config = None;
+                forward.target_group_arn = Some(slot("blue").as_str().into());
+            }
+            actions
+        },
+    )
+}
+
+fn slot(name: &str) -> TargetGroupArn {
+    TargetGroupArn::parse(format!("{ARN}/{name}/0123456789abcdef")).unwrap()
+}
+
+proptest! {
+    /// From the API's answer to the API's request, through a shift and a rollback: nothing else changes.
+    #[test]
+    fn an_edit_changes_nothing_but_the_slots_groups(told in route(), tenths in 0..=1000_u16) {
+        let (stable, candidate) = (slot("blue"), slot("green"));
+        let groups = Groups { stable: &stable, candidate: &candidate };
+        let original = from_api(&told).unwrap();
+        let share = Percent::try_from(f64::from(tenths) / 10.0).unwrap();
+        let shifted = to_api(&with_split(&original, groups, share.split()).unwrap());
+        prop_assert_eq!(apart_from_the_slots(&shifted), apart_from_the_slots(&told));
+        let live = from_api(&shifted).unwrap();
+        prop_assert!(same(&live, &with_split(&original, groups, share.split()).unwrap()), "it reads as it was written");
+        let back = to_api(&with_all_on_stable(&live, &original, groups).unwrap());
+        prop_assert_eq!(apart_from_the_slots(&back), apart_from_the_slots(&told));
     }
 }
 

@@ -211,7 +211,7 @@ async fn the_stable_slot_dies() {
     let release = scene.start(&sound(&scene.shop, "v2")).await;
     at_weight(&scene.shop, 10).await;
     lab.agent().pause(true);
-    while scene.shop.kill_task(Slot::Blue).unwrap().is_some() {}
+    scene.shop.kill_tasks(Slot::Blue).unwrap();
     let outcome = ended(&release).await;
     assert_failed(&outcome, "StableDead");
     assert_cause(&outcome, &["stable hosts: 0 of", "blue has no healthy host behind route"]);
@@ -235,7 +235,7 @@ async fn the_stable_slot_dies_and_comes_back() {
     let release = scene.start(&sound(&scene.shop, "v2")).await;
     at_weight(&scene.shop, 10).await;
     lab.agent().pause(true);
-    while scene.shop.kill_task(Slot::Blue).unwrap().is_some() {}
+    scene.shop.kill_tasks(Slot::Blue).unwrap();
     entered(&release, "PageHeld").await;
     assert_eq!(versions(&scene.traffic, 200).await, ["v2"], "what serves has all traffic meanwhile");
     lab.agent().pause(false);
@@ -427,7 +427,7 @@ async fn a_cold_start_is_warmed_up() {
     let lab = lab().await;
     let scene = Scene::new(&lab, |definition| {
         definition["readiness"]["warm_up_seconds"] = json!(10);
-        definition["strategy"]["max_step_seconds"] = json!(30);
+        definition["strategy"]["max_step_seconds"] = json!(8);
     })
     .await;
     // Two processes: 8 requests a second each at 10 %, so that it is over after some 5 seconds.

@@ -292,6 +292,14 @@ impl Service<'_> {
         Ok(Some(task.pid))
     }
 
+    /// Kills every process of a slot.
+    ///
+    /// # Errors
+    /// If one cannot be killed.
+    pub fn kill_tasks(&self, slot: Slot) -> io::Result<()> {
+        self.tasks(slot).into_iter().try_for_each(|task| process::kill(task.pid))
+    }
+
     /// Makes the dependency that all of the service's processes share fail for this share of requests, 0 to 1, in
     /// both slots from the next request on; health checks are not touched.
     ///
