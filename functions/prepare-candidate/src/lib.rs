@@ -198,7 +198,7 @@ where
 
     let wait_seconds = plan.readiness.poll_seconds;
     let Some(reason) = missing else {
-        return tested(&lease, &plan, preparation, &hook, now);
+        return tested(&lease, &plan, preparation, &hook, now).map_err(Error::HookFailed);
     };
     let seconds = plan.readiness.timeout_seconds;
     // A candidate that was ready once, and is not any more while a hook is asked, has that time again.
@@ -210,14 +210,14 @@ where
     Ok(Output { next: Next::Wait, reason, wait_seconds, preparation, hook: None })
 }
 
-/// What comes between a candidate that is ready and its first users: testers, and the hook.
+/// What comes between a candidate that is ready and its first users: testers, and the hook, which may fail.
 fn tested(
     lease: &Lease,
     plan: &Plan,
     mut preparation: Preparation,
     reply: &Reply,
     now: Timestamp,
-) -> Result<Output, Error> {
+) -> Result<Output, String> {
     let point = Point::BeforeTraffic;
     let (next, reason, hook) = if !plan.test_routes.is_empty() && !preparation.test_routes_opened {
         // The next look comes after it was done, or not at all.
@@ -226,7 +226,7 @@ fn tested(
     } else if let Some(asked) = plan.hooks.at(point) {
         match hook::standing(asked, point, preparation.pending, reply, now) {
             Standing::Passed => (Next::Shift, "ready".into(), None),
-            Standing::Failed(words) => return Err(Error::HookFailed(words)),
+            Standing::Failed(words) => return Err(words),
             Standing::Ask(pending, words) => {
                 preparation.pending = Some(pending);
                 (Next::Hook, words, Call::of(plan, lease.release(), point, Percent::ZERO))

@@ -108,7 +108,7 @@ pub enum Doubt {
 #[must_use]
 pub fn decide(plan: &Plan, progress: &Progress, seen: &Seen<'_>) -> Outcome {
     let situation = Situation { plan, progress, seen };
-    let Ruling { decision, why, back, held, waiting, commanded, overruled } = situation.rule();
+    let Ruling { decision, why, back, held, waiting, overruled } = situation.rule();
     let mut after = progress.clone();
     let next = match decision {
         Decision::RollBack => Next::RollBack,
@@ -116,7 +116,7 @@ pub fn decide(plan: &Plan, progress: &Progress, seen: &Seen<'_>) -> Outcome {
         Decision::Advance => {
             let to_the_end = seen.command == Command::Promote;
             after.position = if to_the_end { plan.steps.len() } else { progress.position + 1 };
-            if commanded { Next::ConsumeCommand } else { Next::Shift }
+            if matches!(why, Why::Wish(_)) { Next::ConsumeCommand } else { Next::Shift }
         }
         Decision::Hold if back.is_some() => Next::Shift,
         Decision::Hold | Decision::Continue => Next::Bake,
@@ -151,15 +151,13 @@ struct Ruling {
     held: bool,
     /// Whether it is a person that is waited for.
     waiting: bool,
-    /// Whether it was an operator's word that decided.
-    commanded: bool,
     /// Whether the measured split is to be no reason to wait any more.
     overruled: bool,
 }
 
 impl Ruling {
     fn new(decision: Decision, why: Why) -> Self {
-        Self { decision, why, back: None, held: false, waiting: false, commanded: false, overruled: false }
+        Self { decision, why, back: None, held: false, waiting: false, overruled: false }
     }
 }
 
@@ -384,7 +382,7 @@ fn waiting(why: Why) -> Ruling {
 }
 
 fn commanded(command: Command) -> Ruling {
-    Ruling { commanded: true, ..Ruling::new(Decision::Advance, Why::Wish(command)) }
+    Ruling::new(Decision::Advance, Why::Wish(command))
 }
 
 /// Seconds from one time to another, 0 if it is not later: clocks differ from function to function.
@@ -425,7 +423,7 @@ impl Why {
                     Decision::Advance => ", and on by policy, without proof",
                     Decision::Continue => ", and on by policy",
                     Decision::Hold => " without relief, waiting for approval",
-                    _ => " without relief",
+                    Decision::RollBack => " without relief",
                 };
                 format!("held for {seconds} s{then}: {}", cause.words(plan, seen))
             }

@@ -120,9 +120,7 @@ fn room(share: f64) -> f64 {
 /// The probability of so many successes or more, of so many trials: the regularised incomplete beta function,
 /// <https://dlmf.nist.gov/8.17#E5>. Neither needs to be whole.
 fn at_least(successes: f64, trials: f64, share: f64) -> f64 {
-    if successes <= 0.0 {
-        1.0
-    } else if share >= 1.0 {
+    if successes <= 0.0 || share >= 1.0 {
         1.0
     } else {
         beta_reg(successes, (trials - successes).max(0.0) + 1.0, share.max(0.0))
