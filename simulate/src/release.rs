@@ -125,10 +125,10 @@ impl<'a> Simulation<'a> {
 
     /// Weights act at once here: at 100 % the stable slot is quiet, once that has been measured for long enough.
     fn quiet(&self, progress: &Progress, measured_to: i64) -> Option<Gate> {
-        let (settled, needed) =
+        let (shifted, needed) =
             decision::quiet_from(self.plan, progress).filter(|_| progress.weight == Percent::ALL)?;
         let period = i64::from(self.plan.health.period_seconds);
-        let from = (settled.as_second() + period - 1).div_euclid(period) * period;
+        let from = (shifted.as_second() + period - 1).div_euclid(period) * period;
         let finding = if measured_to - from >= i64::from(needed) { Finding::Proven } else { Finding::Fine };
         Some(Gate::saying(Kind::Split, finding, ""))
     }

@@ -32,7 +32,7 @@ pub(super) fn gate(plan: &Plan, progress: &Progress, look: &Look, observed: &Obs
     }
     let settled = later(progress.shifted_at?, plan.traffic.settle_seconds);
     if progress.weight == Percent::ALL {
-        return quiet(plan, progress, look, observed);
+        return quiet(plan, progress, look, observed, settled);
     }
     let periods: Vec<Timestamp> = latest(look.window).into_iter().filter(|start| *start >= settled).collect();
     let (candidate, stable) = (sum(&observed.candidate, &periods), sum(&observed.stable, &periods));
@@ -68,24 +68,24 @@ pub(super) fn gate(plan: &Plan, progress: &Progress, look: &Look, observed: &Obs
     })
 }
 
-/// From when on the stable slot must be measured quiet at 100 %, and for how many seconds.
+/// From when on the stable slot may count as quiet at 100 %, and for how many seconds it must: as long as before it is
+/// scaled down, but within the step's minimum time, so that a sound release is no longer for it.
 #[must_use]
 pub fn quiet_from(plan: &Plan, progress: &Progress) -> Option<(Timestamp, u32)> {
-    let settled = later(progress.shifted_at?, plan.traffic.settle_seconds);
     let period = plan.health.period_seconds.max(1);
-    let step = plan.steps.get(progress.position).or(plan.steps.last());
-    // Within the minimum time, so that a sound release is no longer for it.
-    let minimum = step.map_or(0, |step| step.minimum_time_seconds).saturating_sub(plan.traffic.settle_seconds);
-    Some((settled, plan.retirement.quiet_seconds.min(minimum).max(period).next_multiple_of(period)))
+    let minimum = plan.steps.get(progress.position).map_or(0, |step| step.minimum_time_seconds);
+    Some((progress.shifted_at?, plan.retirement.quiet_seconds.min(minimum).max(period).next_multiple_of(period)))
 }
 
-/// At 100 % the stable slot must be measured quiet: proof that no user is left there.
-fn quiet(plan: &Plan, progress: &Progress, look: &Look, observed: &Observed) -> Option<Gate> {
-    let (settled, needed) = quiet_from(plan, progress)?;
-    let since: Vec<Timestamp> = look.window.starts().filter(|start| *start >= settled).collect();
+/// At 100 % the stable slot must be measured quiet: proof that no user is left there. Until the split has settled, it is
+/// no reason to hold if it is not.
+fn quiet(plan: &Plan, progress: &Progress, look: &Look, observed: &Observed, settled: Timestamp) -> Option<Gate> {
+    let (shifted, needed) = quiet_from(plan, progress)?;
+    let since: Vec<Timestamp> = look.window.starts().filter(|start| *start >= shifted).collect();
     let from = metrics::earlier(look.window.end, needed);
     let lately: Vec<Timestamp> = since.iter().copied().filter(|start| *start >= from).collect();
     let (candidate, stable) = (sum(&observed.candidate, &lately), sum(&observed.stable, &lately));
+    let settled: Vec<Timestamp> = lately.iter().copied().filter(|start| *start >= settled).collect();
     let seconds = u64::try_from(lately.len()).unwrap_or(u64::MAX) * u64::from(plan.health.period_seconds);
     let (finding, words) = if stable > 0.0 {
         let words = format!(
@@ -93,7 +93,7 @@ fn quiet(plan: &Plan, progress: &Progress, look: &Look, observed: &Observed) -> 
             count(stable),
             count(candidate + stable)
         );
-        (Finding::Suspicious, words)
+        (if sum(&observed.stable, &settled) > 0.0 { Finding::Suspicious } else { Finding::Fine }, words)
     } else if seconds >= u64::from(needed) && sum(&observed.candidate, &since) > 0.0 {
         (Finding::Proven, format!("the stable slot has been quiet for {seconds} s"))
     } else {

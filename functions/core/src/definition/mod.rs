@@ -180,8 +180,8 @@ pub struct Retirement {
     /// The rollback window: seconds that the slot stays warm after the release has ended, 0 to 2 505 600 (29 days). Default 3600.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 2_505_600)))]
     pub window_seconds: u32,
-    /// Seconds without a measured request before a slot counts as quiet, 1 to 86 400: before it is scaled down, and, for
-    /// its last step's minimum time at most, before a release at 100 % is promoted. Default 300.
+    /// Seconds without a measured request before a slot counts as quiet, 1 to 86 400: before it is scaled down; and,
+    /// within that step's minimum time, but for one metric period at least, before a release at 100 % is promoted. Default 300.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 86_400)))]
     pub quiet_seconds: u32,
 }

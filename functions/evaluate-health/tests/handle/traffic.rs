@@ -227,7 +227,7 @@ async fn promotion_needs_a_quiet_stable_slot() {
     let world = flowing(30_000, 0);
     let check = look(&world, the_plan(), at_100(), at(8)).await;
     assert_eq!((check.decision, check.next), (Decision::Advance, Next::Promoted), "{}", check.reason);
-    assert_eq!(gate(&check, "split"), (Finding::Proven, "observed share: the stable slot has been quiet for 240 s"));
+    assert_eq!(gate(&check, "split"), (Finding::Proven, "observed share: the stable slot has been quiet for 60 s"));
 
     // One request a minute still goes there.
     let world = flowing(30_000, 1);
@@ -235,7 +235,7 @@ async fn promotion_needs_a_quiet_stable_slot() {
     assert_eq!((check.decision, check.next), (Decision::Hold, Next::Bake));
     assert_eq!(
         check.reason,
-        "held at 100 %: observed share: the stable slot still gets 4 of 120 004 requests in the latest 240 s, expected none"
+        "held at 100 %: observed share: the stable slot still gets 1 of 30 001 requests in the latest 60 s, expected none"
     );
     // Not even the end of a hold or of the step promotes it; the policy for the split does, if it says so.
     let held = Progress { held_since: Some(at(-20)), ..at_100() };
@@ -246,13 +246,37 @@ async fn promotion_needs_a_quiet_stable_slot() {
     assert_eq!(look(&world, plan, after, at(9)).await.next, Next::Promoted);
 }
 
+/// As long as before it is scaled down, within the minimum time of a step at 100 %.
 #[tokio::test]
-async fn a_promotion_without_any_settled_minute_waits() {
+async fn a_step_at_100_percent_takes_as_much_quiet_as_its_minimum_time_has_room_for() {
+    let world = world();
+    for m in -5..0 {
+        minute(&world, m, (0, 0), (3000, 0));
+    }
+    for m in 0..12 {
+        minute(&world, m, (3000, 0), (u32::from(m < 3), 0));
+    }
+    let mut plan = the_plan();
+    plan.steps = vec![Step { weight: Percent::ALL, minimum_time_seconds: 240, max_step_seconds: 900 }];
+    let progress = Progress { position: 0, ..at_100() };
+    for (minute, finding) in [(6, Finding::Suspicious), (8, Finding::Suspicious), (9, Finding::Proven)] {
+        assert_eq!(
+            gate(&look(&world, plan.clone(), progress.clone(), at(minute)).await, "split").0,
+            finding,
+            "{minute}"
+        );
+    }
+    plan.retirement.quiet_seconds = 60;
+    assert_eq!(gate(&look(&world, plan, progress, at(6)).await, "split").0, Finding::Proven);
+}
+
+/// Until the split has settled, a straggler is no reason to hold, and none to promote.
+#[tokio::test]
+async fn a_promotion_waits_for_stragglers() {
     let mut plan = the_plan();
     plan.traffic.settle_seconds = 600;
-    let check = look(&flowing(30_000, 0), plan, at_100(), at(8)).await;
-    assert_eq!(check.decision, Decision::Continue, "{}", check.reason);
-    assert_eq!(gate(&check, "split"), (Finding::Fine, "observed share: the stable slot has been quiet for 0 of 60 s"));
+    let check = look(&flowing(30_000, 1), plan, at_100(), at(8)).await;
+    assert_eq!((check.decision, gate(&check, "split").0), (Decision::Continue, Finding::Fine), "{}", check.reason);
 }
 
 /// Little traffic is no reason never to be promoted.
