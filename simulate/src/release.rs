@@ -98,6 +98,7 @@ impl<'a> Simulation<'a> {
                 reference,
                 comparison: &comparison,
                 gates: &gates,
+                stable_is_there: true,
             };
             let outcome = rules::decide(self.plan, &progress, &seen);
             progress = outcome.progress;

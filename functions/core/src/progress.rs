@@ -17,6 +17,9 @@ pub struct Progress {
     /// The highest weight that the candidate has had.
     #[serde(default)]
     pub highest: Percent,
+    /// Since when the measured split has not been the one asked for.
+    #[serde(default)]
+    pub split_since: Option<Timestamp>,
     /// Whether the policy went on although the measured split was not what was asked for, at this weight.
     #[serde(default)]
     pub split_overruled: bool,
@@ -54,6 +57,7 @@ impl Progress {
         self.shifted_at = Some(now);
         self.waited_in_step_seconds = 0;
         self.highest = self.highest.max(weight);
+        self.split_since = None;
         self.split_overruled = false;
         self.passed.clear();
         self.pending = None;

@@ -77,7 +77,7 @@ pub struct Move {
     pub standing: Standing,
 }
 
-/// The next move. Without knowledge of the hosts the stable slot counts as warm: users come first.
+/// The next move. Without knowledge of the hosts a stable slot that has users counts as warm: users come first.
 ///
 /// # Errors
 /// [`UneditableRoute`] for a route that has both slots' traffic and cannot be edited.
@@ -96,21 +96,30 @@ pub fn next_move(
     let (of_stable, of_candidate) = (forward.weight(groups.stable), forward.weight(groups.candidate));
     let foreign = forward.foreign_traffic(groups).is_some();
     let silent = of_stable.unwrap_or(0) == 0 && of_candidate.unwrap_or(0) == 0;
-    if (of_stable.is_none() && of_candidate.is_none()) || (silent && foreign) {
+    let to = |actions: Vec<Action>, standing| Move { write: (actions != live).then_some(actions), standing };
+    if of_stable.is_none() && of_candidate.is_none() {
         return Ok(Move { write: None, standing: Standing::Left });
     }
+    if silent && foreign {
+        // Clients whose cookie names the candidate would stay with it.
+        return Ok(to(route::without(live, groups.candidate)?, Standing::Left));
+    }
     let share = forward.candidate_share(groups);
-    let to = |actions: Vec<Action>, standing| Move { write: (actions != live).then_some(actions), standing };
     let all_on_stable = || {
         let actions = route::with_all_on_stable(live, &planned.original, groups)?;
         let standing = if actions == live { Standing::Unchanged } else { Standing::Restored };
         Ok(to(actions, standing))
     };
-    // Nothing is taken from anyone: whether the stable slot can carry it is no question.
+    // Nothing is taken from anyone: whether the stable slot can carry it is no question. But where it was found dead, and
+    // has got everything for want of anything better, that is still so.
     if share <= 0.0 {
-        return all_on_stable();
+        let dead = patience != Patience::Fresh && hosts.is_some_and(|hosts| hosts.stable.usable() == 0);
+        return Ok(if dead { Move { standing: Standing::Dead, ..all_on_stable()? } } else { all_on_stable()? });
     }
     if of_stable.is_none() {
+        if hosts.is_some_and(|hosts| hosts.candidate.usable() == 0) {
+            return all_on_stable();
+        }
         // No other room for it: the actions of before, as a whole.
         return match route::with_attached(live, groups.stable, groups.candidate) {
             Ok(actions) => Ok(to(actions, Standing::Awaiting)),
@@ -118,23 +127,29 @@ pub fn next_move(
             Err(other) => Err(other),
         };
     }
-    let Some(Hosts { stable, candidate, before }) = hosts else { return all_on_stable() };
+    let unused = of_stable == Some(0);
+    let Some(Hosts { stable, candidate, before }) = hosts else {
+        // With users there it answers somehow; without any, nobody knows.
+        let wait = unused && patience != Patience::Over;
+        return if wait { Ok(Move { write: None, standing: Standing::Awaiting }) } else { all_on_stable() };
+    };
     let usable = f64::from(stable.usable());
     if usable <= 0.0 {
         // Nobody is there, so nobody fails there: it may be starting, or its capacity may have to be asked for.
-        if of_stable == Some(0) && candidate.usable() > 0 && patience != Patience::Over {
+        if unused && candidate.usable() > 0 && patience != Patience::Over {
             return Ok(Move { write: None, standing: Standing::Awaiting });
         }
         if candidate.usable() == 0 && stable.registered > 0 {
             // Neither is healthy: the version that is known.
-            return all_on_stable();
+            return Ok(Move { standing: Standing::Dead, ..all_on_stable()? });
         }
         if patience == Patience::Fresh || candidate.usable() == 0 {
             return Ok(Move { write: None, standing: Standing::Dead });
         }
         return Ok(to(with_share(live, planned, Percent::ALL)?, Standing::Dead));
     }
-    let before = f64::from(before.max(1));
+    // As many as it had, or, where traffic has grown since, as many as the candidate needs for its share.
+    let before = f64::from(before.max(1)).max(f64::from(candidate.usable()) * share);
     let warm = usable * OVERLOAD >= before || OVERLOAD * (1.0 - share) >= 1.0;
     if warm || candidate.usable() == 0 || patience == Patience::Over {
         return all_on_stable();

@@ -366,6 +366,16 @@ pub fn with_attached(
     Ok(edited)
 }
 
+/// The live actions without traffic for a group: with group stickiness it is taken out, otherwise its weight is 0.
+///
+/// # Errors
+/// [`UneditableRoute`].
+pub fn without(live: &[Action], group: &TargetGroupArn) -> Result<Vec<Action>, UneditableRoute> {
+    let mut edited = live.to_vec();
+    forward_mut(&mut edited)?.leave(group);
+    Ok(edited)
+}
+
 /// Whether two lists of actions are the same, whatever the order in which a forward names its groups.
 #[must_use]
 pub fn same(one: &[Action], other: &[Action]) -> bool {

@@ -60,9 +60,6 @@ pub struct TargetCounts {
     pub registered: u32,
     /// Targets whose health is unknown, because health checks are off: neither healthy nor unhealthy.
     pub unknown: u32,
-    /// Targets whose first health checks are still to come: initial, or in no route yet.
-    #[serde(default)]
-    pub starting: u32,
 }
 
 impl TargetCounts {
@@ -77,7 +74,6 @@ impl TargetCounts {
             healthy: count(&[Healthy]),
             registered: count(&[Healthy, Initial, Unhealthy, Unused, Unavailable]),
             unknown: count(&[Unavailable]),
-            starting: count(&[Initial, Unused]),
         }
     }
 
@@ -109,7 +105,7 @@ mod tests {
     fn only_healthy_targets_count_as_healthy() {
         use TargetState::{Draining, Healthy, Initial, Unavailable, Unhealthy, UnhealthyDraining, Unused};
         let all = [Initial, Healthy, Unhealthy, UnhealthyDraining, Unused, Draining, Unavailable];
-        assert_eq!(TargetCounts::of(&all), TargetCounts { healthy: 1, registered: 5, unknown: 1, starting: 2 });
+        assert_eq!(TargetCounts::of(&all), TargetCounts { healthy: 1, registered: 5, unknown: 1 });
         assert_eq!(
             by_state(&all),
             "1 healthy, 1 initial, 1 unused, 1 unhealthy, 1 unavailable, 1 draining, 1 unhealthy.draining"

@@ -3,7 +3,7 @@
 //! Stateless: everything is recomputed from all complete periods since the first exposure, so that a check
 //! may be repeated at will and data that arrive late or are revised are taken in.
 
-use futures_util::future::join5;
+use futures_util::future::{join_all, join5, try_join_all};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use spillway_aws::error::{ApiError, Named, is_gone};
@@ -133,28 +133,18 @@ async fn observe(source: &impl Metrics, plan: &Plan, window: Window) -> Result<O
 }
 
 async fn targets(source: &impl Targets, side: &Side) -> Result<Vec<TargetCounts>, ApiError> {
-    let mut counts = Vec::with_capacity(side.groups.len());
-    for group in &side.groups {
-        counts.push(TargetCounts::of(&source.states(&group.arn).await?));
-    }
-    Ok(counts)
+    let counts = side.groups.iter().map(async |group| Ok(TargetCounts::of(&source.states(&group.arn).await?)));
+    try_join_all(counts).await
 }
 
-/// Every route as it stands. Once one cannot be read, the others are not asked for: the answer is the same.
+/// Every route as it stands.
 async fn routes(source: &impl Routes, plan: &Plan) -> Vec<Reading> {
-    let mut readings = Vec::with_capacity(plan.routes.len());
-    for planned in &plan.routes {
-        let reading = match source.read(&planned.arn).await {
-            Ok(actions) => Reading::Actions(actions),
-            Err(error) if is_gone(&error) => Reading::Gone,
-            Err(error) => Reading::Unread(error.to_string()),
-        };
-        readings.push(reading);
-        if matches!(readings.last(), Some(Reading::Unread(_))) {
-            break;
-        }
-    }
-    readings
+    let readings = plan.routes.iter().map(async |planned| match source.read(&planned.arn).await {
+        Ok(actions) => Reading::Actions(actions),
+        Err(error) if is_gone(&error) => Reading::Gone,
+        Err(error) => Reading::Unread(error.to_string()),
+    });
+    join_all(readings).await
 }
 
 async fn alarms(source: &impl Alarms, plan: &Plan) -> Result<Vec<AlarmState>, ApiError> {

@@ -201,9 +201,9 @@ where
         return tested(&lease, &plan, preparation, &hook, now).map_err(Error::HookFailed);
     };
     let seconds = plan.readiness.timeout_seconds;
-    // A candidate that was ready once, and is not any more while a hook is asked, has that time again.
-    let began = started.max(preparation.pending.map_or(started, |pending| pending.since));
-    if now.duration_since(began).as_secs() >= i64::from(seconds) {
+    // A hook has all of its time, from when it is asked again.
+    preparation.pending = None;
+    if now.duration_since(started).as_secs() >= i64::from(seconds) {
         return Err(Error::NotReady { seconds, reason });
     }
     tracing::info!(reason, "the candidate is not ready yet");
@@ -219,6 +219,8 @@ fn tested(
     now: Timestamp,
 ) -> Result<Output, String> {
     let point = Point::BeforeTraffic;
+    // One that is not ready any more, while testers and the hook are at it, has all of its time again.
+    preparation.started_at = Some(now);
     let (next, reason, hook) = if !plan.test_routes.is_empty() && !preparation.test_routes_opened {
         // The next look comes after it was done, or not at all.
         preparation.test_routes_opened = true;
@@ -239,7 +241,7 @@ fn tested(
     Ok(Output { next, reason, wait_seconds: plan.readiness.poll_seconds, preparation, hook })
 }
 
-/// Asks for as much of the stable slot as there was when the release was planned.
+/// Asks for as much of the stable slot as there was when the release was planned, or as the candidate has by now.
 async fn restore<S: EcsServices, R, G: AutoScalingGroups, T, L: Leases>(
     ports: Ports<'_, S, R, G, T, L>,
     lease: &Lease,
@@ -251,6 +253,10 @@ async fn restore<S: EcsServices, R, G: AutoScalingGroups, T, L: Leases>(
     let reason = match &plan.stable.compute {
         Compute::EcsService(service) => {
             let state = ports.services.describe(service).await?;
+            let wanted = match &plan.candidate.compute {
+                Compute::EcsService(other) => wanted.max(ports.services.describe(other).await?.desired),
+                _ => wanted,
+            };
             guard::verify(ports.leases, lease).await?;
             if state.desired < wanted {
                 ports.services.update(service, None, wanted, false).await?;
@@ -261,9 +267,18 @@ async fn restore<S: EcsServices, R, G: AutoScalingGroups, T, L: Leases>(
         }
         Compute::AutoScalingGroup(group) => {
             let state = ports.groups.describe(&group.name).await?;
+            // Its retirement has set the least to 0: what serves until then knows better.
+            let (wanted, min) = match &plan.candidate.compute {
+                Compute::AutoScalingGroup(other) => {
+                    let serving = ports.groups.describe(&other.name).await?;
+                    let wanted = wanted.max(serving.desired);
+                    (wanted, state.min.max(serving.min).min(wanted))
+                }
+                _ => (wanted, state.min),
+            };
             guard::verify(ports.leases, lease).await?;
             if state.desired < wanted {
-                let (min, max) = (state.min, state.max.max(wanted));
+                let max = state.max.max(wanted);
                 ports.groups.update(&group.name, None, min, max, wanted).await?;
                 format!("asked for {wanted} instances of {}, which had {}", group.name, state.desired)
             } else {

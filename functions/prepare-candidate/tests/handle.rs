@@ -222,9 +222,16 @@ async fn testers_and_the_hook_come_before_the_first_user() {
     );
     let late = ask(waits.preparation.clone(), json!("wait"), 62).await.unwrap_err();
     assert_eq!(late.to_string(), "no ok within 60 s: the before_traffic hook says wait");
-    // A candidate that has fallen ill meanwhile is waited for.
+    // A candidate that has fallen ill meanwhile is waited for, and then the hook has all of its time.
     healthy(&world, 1);
-    assert_eq!(ask(waits.preparation, json!("ok"), 40).await.unwrap().next, Next::Wait);
+    let ill = ask(waits.preparation, json!("ok"), 1820).await.unwrap();
+    assert_eq!((ill.next, ill.preparation.pending), (Next::Wait, None), "it was ready at 30 s: not too late");
+    healthy(&world, 2);
+    let again = ask(ill.preparation, json!("wait"), 1860).await.unwrap();
+    assert_eq!(
+        (again.next, again.preparation.pending.unwrap().since.as_second()),
+        (Next::Hook, now().as_second() + 1860)
+    );
 }
 
 async fn restore(world: &World, plan: &Plan) -> Result<Output, Error> {
@@ -252,9 +259,17 @@ async fn a_rollback_gets_the_stable_slots_capacity_back() {
     restore(&world, &plan).await.unwrap();
     assert_eq!(world.state().changes[1..], ["UpdateAutoScalingGroup asg 1 5 5"]);
 
+    // Scaled to zero by its retirement, while the other has grown since.
+    let group = GroupState { version: Some("1".into()), min: 0, max: 4, desired: 0, instances: vec![] };
+    let serving = GroupState { version: Some("2".into()), min: 2, max: 12, desired: 9, instances: vec![] };
+    world.state().groups.extend([("asg".into(), group), ("asg-2".into(), serving)]);
+    plan.candidate.compute = serde_json::from_value(json!({"auto_scaling_group": {"name": "asg-2"}})).unwrap();
+    restore(&world, &plan).await.unwrap();
+    assert_eq!(world.state().changes[2..], ["UpdateAutoScalingGroup asg 2 9 9"]);
+
     plan.stable.compute = Compute::External;
     restore(&world, &plan).await.unwrap();
     world.state().leases.get_mut("shop").unwrap().fence = 8;
     assert_eq!(restore(&world, &plan).await.unwrap_err().name(), "LeaseLost");
-    assert_eq!(world.state().changes.len(), 2);
+    assert_eq!(world.state().changes.len(), 3);
 }

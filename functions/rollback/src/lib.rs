@@ -68,8 +68,6 @@ pub struct Restoration {
 pub enum Next {
     /// All traffic is on the stable slot.
     Done,
-    /// Wait, then look again.
-    Wait,
     /// Ask for the stable slot's capacity, wait, then look again.
     Restore,
     /// Call people, wait, then look again.
@@ -120,6 +118,9 @@ pub enum Error {
         /// Those that failed, and why.
         failed: Vec<(RouteArn, RouteError)>,
     },
+    /// The stable slot has been dead for too long behind some routes, and has the traffic of others.
+    #[error("the stable slot has the traffic of {0}, and has been dead behind another route for too long")]
+    RollbackDivided(RouteArn),
     /// Neither slot has had a healthy host for too long.
     #[error("neither slot has a healthy host behind {0}, and the time to wait for one is over")]
     NothingServes(RouteArn),
@@ -157,6 +158,7 @@ impl Named for Error {
         match self {
             Self::Lease(error) => error.name(),
             Self::RollbackIncomplete { .. } => "RollbackIncomplete",
+            Self::RollbackDivided(_) => "RollbackDivided",
             Self::NothingServes(_) => "NothingServes",
         }
     }
@@ -188,8 +190,13 @@ pub async fn handle(
             Err(error) => failed.push((planned.arn.clone(), error)),
         }
     }
-    if !failed.is_empty() {
+    // While others wait for capacity, a route that fails is tried again with them.
+    let unsettled = restored.iter().any(|route| !route.standing.is_settled());
+    if !failed.is_empty() && (!unsettled || patience == Patience::Over) {
         return Err(Error::RollbackIncomplete { total: event.plan.routes.len(), failed });
+    }
+    for (route, error) in &failed {
+        tracing::warn!(%route, %error, "the route is tried again at the next look");
     }
     // Nobody but testers is there: a failure is worth a word, and no more.
     for planned in &event.plan.test_routes {
@@ -198,26 +205,18 @@ pub async fn handle(
         }
     }
 
-    let dead = restored.iter().find(|route| route.standing == Standing::Dead).map(|route| route.route.clone());
-    restoration.dead_looks = if dead.is_some() { restoration.dead_looks + 1 } else { 0 };
-    let (next, call) = if restored.iter().all(|route| route.standing.is_settled()) {
+    let dead = restored.iter().any(|route| route.standing == Standing::Dead);
+    restoration.dead_looks = if dead { restoration.dead_looks + 1 } else { 0 };
+    let (next, call) = if !unsettled {
         hear(&event, &mut restoration, now)
-    } else if let Some(route) = dead.filter(|_| patience != Patience::Fresh) {
-        if !restoration.paged {
-            restoration.paged = true;
-            (Next::Page, None)
-        } else if patience == Patience::Over {
-            if !serves(load_balancers, &event.plan).await {
-                return Err(Error::NothingServes(route));
-            }
-            (Next::StableDead, None)
-        } else {
-            (Next::Restore, None)
-        }
-    } else if restored.iter().any(|route| matches!(route.standing, Standing::Ramped | Standing::Awaiting)) {
-        (Next::Restore, None)
+    } else if dead && patience != Patience::Fresh && !restoration.paged {
+        restoration.paged = true;
+        (Next::Page, None)
+    } else if dead && patience == Patience::Over {
+        kept_by_the_candidate(load_balancers, &event.plan, &restored).await?;
+        (Next::StableDead, None)
     } else {
-        (Next::Wait, None)
+        (Next::Restore, None)
     };
     let poll = event.plan.readiness.poll_seconds;
     let rarer = 1 << (restoration.looks / LOOKS_UNTIL_RARER).min(10);
@@ -231,7 +230,7 @@ pub async fn handle(
 /// How long to wait for the stable slot: as long as a candidate is waited for. Where the release was started although it
 /// was dead, not at all.
 fn patience(plan: &Plan, waited: i64, dead_looks: u32) -> Patience {
-    if plan.without_stable.is_some() && dead_looks > 0 || waited >= i64::from(plan.readiness.timeout_seconds) {
+    if plan.without_stable.is_some() || waited >= i64::from(plan.readiness.timeout_seconds) {
         Patience::Over
     } else if dead_looks > 0 {
         Patience::Waiting
@@ -379,12 +378,18 @@ async fn counts(targets: &impl Targets, group: &TargetGroupArn) -> Option<Target
     }
 }
 
-/// Whether each of the candidate's groups has a healthy host.
-async fn serves(targets: &impl Targets, plan: &Plan) -> bool {
-    for group in &plan.candidate.groups {
-        if counts(targets, &group.arn).await.is_some_and(|counts| counts.usable() == 0) {
-            return false;
+/// Makes sure that the candidate has all traffic of all routes, and healthy hosts behind them.
+async fn kept_by_the_candidate(targets: &impl Targets, plan: &Plan, restored: &[Restored]) -> Result<(), Error> {
+    for (planned, Restored { route, standing }) in std::iter::zip(&plan.routes, restored) {
+        match standing {
+            Standing::Gone | Standing::Left => {}
+            Standing::Dead => {
+                if counts(targets, &planned.candidate).await.is_some_and(|counts| counts.usable() == 0) {
+                    return Err(Error::NothingServes(route.clone()));
+                }
+            }
+            _ => return Err(Error::RollbackDivided(route.clone())),
         }
     }
-    true
+    Ok(())
 }

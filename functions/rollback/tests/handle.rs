@@ -175,9 +175,9 @@ async fn the_stable_slot_gets_what_it_can_carry() {
         (2, 4, (5, 95), (50, 50), Next::Restore),
         (1, 4, (5, 95), (25, 75), Next::Restore),
         (1, 4, (50, 50), (50, 50), Next::Restore),
-        // The candidate is dead: anything is better.
+        // The candidate is dead: anything is better, and what is known is better than what is not.
         (1, 0, (5, 95), (1, 0), Next::Done),
-        (0, 0, (5, 95), (1, 0), Next::Done),
+        (0, 0, (5, 95), (1, 0), Next::Restore),
     ] {
         let world = shifted();
         let states = |count: usize| -> Vec<TargetState> {
@@ -228,7 +228,7 @@ async fn a_dead_stable_slot_gets_nothing_and_people_are_called() {
     };
     // A moment's weakness: nothing is moved yet.
     let first = look(Restoration::default(), 0).await.unwrap();
-    assert_eq!((first.next, weights(&world, 1)), (Next::Wait, (Some(5), Some(95))));
+    assert_eq!((first.next, weights(&world, 1)), (Next::Restore, (Some(5), Some(95))));
     let second = look(first.restoration.clone(), 15).await.unwrap();
     assert_eq!((second.next, weights(&world, 1)), (Next::Page, (Some(0), Some(100))), "what serves keeps the traffic");
     let said = format!("blue has no healthy host behind route {}: what serves keeps the traffic", route(1));
@@ -254,7 +254,7 @@ async fn a_dead_stable_slot_gets_nothing_and_people_are_called() {
     }
     hosts(&world, "blue", &[]);
     hosts(&world, "green", &[TargetState::Unhealthy; 2]);
-    assert_eq!(look(third.restoration.clone(), 60).await.unwrap().next, Next::Wait);
+    assert_eq!(look(third.restoration.clone(), 60).await.unwrap().next, Next::Restore);
     assert_eq!(look(third.restoration, 1800).await.unwrap_err().name(), "NothingServes");
     assert_eq!(weights(&world, 1), (Some(5), Some(95)), "nothing to be gained by a change");
 }
@@ -267,11 +267,110 @@ async fn a_release_without_a_stable_slot_ends_where_it_is() {
     hosts(&world, "green", &[TargetState::Healthy; 2]);
     let plan = Plan { without_stable: Some("first".into()), ..the_plan() };
     let mut restoration = Restoration::default();
-    for next in [Next::Wait, Next::Page, Next::StableDead] {
+    for next in [Next::Page, Next::StableDead] {
         let output = handle(&world, &world, now, Event { restoration, ..event(plan.clone()) }).await.unwrap();
         assert_eq!(output.next, next);
         restoration = output.restoration;
     }
+}
+
+/// Traffic has grown since the release was planned: what the candidate needs by now is what the stable slot will need.
+#[tokio::test]
+async fn a_slot_that_was_warm_in_the_night_is_not_at_noon() {
+    let world = shifted();
+    hosts(&world, "blue", &[TargetState::Healthy; 2]);
+    hosts(&world, "green", &[TargetState::Healthy; 20]);
+    for number in [1, 2] {
+        let live = forwarding(&[("blue", 0), ("green", 100)]);
+        world.state().routes.insert(route(number).as_str().into(), live);
+    }
+    let plan = Plan { stable_hosts: vec![2], ..the_plan() };
+    let output = handle(&world, &world, now, event(plan)).await.unwrap();
+    assert_eq!((output.next, weights(&world, 1)), (Next::Restore, (Some(10), Some(90))));
+}
+
+/// Both are dead: back to what is known, and people are called all the same, until it is healthy, or the time is over.
+#[tokio::test]
+async fn two_dead_slots_are_nothing_to_be_content_with() {
+    let world = shifted();
+    hosts(&world, "blue", &[TargetState::Unhealthy; 2]);
+    hosts(&world, "green", &[TargetState::Unhealthy; 2]);
+    let look = |restoration: Restoration, seconds: i64| {
+        handle(&world, &world, later(seconds), Event { restoration, ..event(the_plan()) })
+    };
+    let first = look(Restoration::default(), 0).await.unwrap();
+    assert_eq!((first.next, weights(&world, 1)), (Next::Restore, (Some(1), Some(0))));
+    let second = look(first.restoration, 15).await.unwrap();
+    assert_eq!(second.next, Next::Page);
+    let third = look(second.restoration, 30).await.unwrap();
+    assert_eq!(third.next, Next::Restore);
+    assert_eq!(look(third.restoration.clone(), 1800).await.unwrap_err().name(), "NothingServes");
+    hosts(&world, "blue", &[TargetState::Healthy; 2]);
+    assert_eq!(look(third.restoration, 45).await.unwrap().next, Next::Done);
+}
+
+/// A route that cannot be restored keeps nobody else waiting.
+#[tokio::test]
+async fn a_route_that_fails_does_not_keep_another_from_its_capacity() {
+    let world = shifted();
+    hosts(&world, "blue", &[TargetState::Unhealthy; 2]);
+    hosts(&world, "green", &[TargetState::Healthy; 2]);
+    let look = |restoration: Restoration, seconds: i64| {
+        let error = rejected("DescribeRules", "", "AccessDenied");
+        world.plan_fault(Fault::before("DescribeRules", route(1).as_str(), error));
+        handle(&world, &world, later(seconds), Event { restoration, ..event(the_plan()) })
+    };
+    let first = look(Restoration::default(), 0).await.unwrap();
+    let second = look(first.restoration, 15).await.unwrap();
+    assert_eq!((first.next, second.next, weights(&world, 2)), (Next::Restore, Next::Page, (Some(0), Some(100))));
+    assert_eq!(look(second.restoration, 1800).await.unwrap_err().name(), "RollbackIncomplete");
+}
+
+/// The stable slot serves one load balancer, and is dead behind another: that is no state to end in.
+#[tokio::test]
+async fn a_slot_that_is_dead_behind_one_load_balancer_only_leaves_the_release_divided() {
+    let world = shifted();
+    let mut plan = the_plan();
+    (plan.routes[1].stable, plan.routes[1].candidate) = (group("blue-2"), group("green-2"));
+    let live = forwarding(&[("blue-2", 5), ("green-2", 95)]);
+    world.state().routes.insert(route(2).as_str().into(), live);
+    for (name, state) in
+        [("green", TargetState::Healthy), ("blue-2", TargetState::Unhealthy), ("green-2", TargetState::Healthy)]
+    {
+        hosts(&world, name, &[state; 2]);
+    }
+    let mut restoration = Restoration::default();
+    for (seconds, next) in [(0, Next::Restore), (15, Next::Page)] {
+        let event = Event { restoration, ..event(plan.clone()) };
+        let output = handle(&world, &world, later(seconds), event).await.unwrap();
+        assert_eq!((output.next, output.routes[0].standing.is_settled()), (next, true));
+        restoration = output.restoration;
+    }
+    let event = Event { restoration, ..event(plan) };
+    assert_eq!(handle(&world, &world, later(1800), event).await.unwrap_err().name(), "RollbackDivided");
+}
+
+/// Where nobody is on the stable slot, not knowing is no reason to send everybody there.
+#[tokio::test]
+async fn nobody_is_sent_to_a_slot_without_users_whose_health_cannot_be_read() {
+    let world = shifted();
+    for number in [1, 2] {
+        let live = forwarding(&[("blue", 0), ("green", 100)]);
+        world.state().routes.insert(route(number).as_str().into(), live);
+    }
+    let look = |restoration: Restoration, seconds: i64| {
+        for _ in 0..2 {
+            world.plan_fault(Fault::before(
+                "DescribeTargetHealth",
+                group("blue").as_str(),
+                throttled("DescribeTargetHealth"),
+            ));
+        }
+        handle(&world, &world, later(seconds), Event { restoration, ..event(the_plan()) })
+    };
+    let output = look(Restoration::default(), 0).await.unwrap();
+    assert_eq!((output.next, weights(&world, 1)), (Next::Restore, (Some(0), Some(100))));
+    assert_eq!(look(output.restoration, 1800).await.unwrap().next, Next::Done, "in the end users come first");
 }
 
 #[tokio::test]
@@ -326,6 +425,31 @@ async fn a_slot_that_was_taken_out_is_attached_and_its_health_awaited() {
     hosts(&world, "blue", &[TargetState::Healthy; 2]);
     assert_eq!(look(first.restoration, 30).await.unwrap().next, Next::Done);
     assert_eq!(world.state().routes[route(1).as_str()], sticky(&[("blue", 1)]));
+}
+
+/// Out of the route, and the only slot that is left: at once.
+#[tokio::test]
+async fn a_dead_candidate_is_no_reason_to_wait_for_a_slot_that_was_taken_out() {
+    let world = shifted();
+    let mut plan = the_plan();
+    plan.routes.truncate(1);
+    plan.routes[0].original = sticky(&[("blue", 1)]);
+    world.state().routes.insert(route(1).as_str().into(), sticky(&[("green", 100)]));
+    hosts(&world, "blue", &[TargetState::Unused; 2]);
+    hosts(&world, "green", &[TargetState::Unhealthy; 2]);
+    handle(&world, &world, now, event(plan)).await.unwrap();
+    assert_eq!(world.state().routes[route(1).as_str()], sticky(&[("blue", 1)]));
+}
+
+/// A stranger has taken all traffic for his own group; clients whose cookie names the candidate would still reach it.
+#[tokio::test]
+async fn pinned_clients_are_freed_even_where_a_stranger_has_the_route() {
+    let world = shifted();
+    let live = sticky(&[("blue", 0), ("stranger", 1), ("green", 0)]);
+    world.state().routes.insert(route(1).as_str().into(), live);
+    let output = handle(&world, &world, now, event(the_plan())).await.unwrap();
+    assert_eq!((output.next, output.routes[0].standing), (Next::Done, Standing::Left));
+    assert_eq!(world.state().routes[route(1).as_str()], sticky(&[("blue", 0), ("stranger", 1)]));
 }
 
 #[tokio::test]

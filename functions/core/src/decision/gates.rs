@@ -66,6 +66,14 @@ pub enum Kind {
     Health,
 }
 
+impl Kind {
+    /// Whether it is about the split of requests.
+    #[must_use]
+    pub fn is_split(self) -> bool {
+        matches!(self, Self::Share | Self::Split)
+    }
+}
+
 /// One gate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gate {

@@ -10,7 +10,7 @@ use crate::definition::DryRun;
 use crate::figures::count;
 use crate::judge::{Counts, Pair, hard_failure};
 use crate::metrics::{Traffic, Window};
-use crate::plan::Plan;
+use crate::plan::{Plan, STICKY};
 use crate::progress::Progress;
 use crate::weight::Percent;
 
@@ -45,7 +45,7 @@ pub(super) fn speaking(plan: &Plan, progress: &Progress, look: &Look, observed: 
         let words = format!("load balancer: it made {errors} errors of its own in the latest {requests} requests");
         gate(Kind::LoadBalancer, counts, words).deciding(plan.health.decides(DryRun::LoadBalancer))
     });
-    let share = share(progress, look, observed).map(|(expected, stable, periods)| {
+    let share = share(plan, progress, look, observed).map(|(expected, stable, periods)| {
         let words = format!(
             "share: the candidate got none of {} requests in the latest {periods} periods, where about {} are its part",
             count(stable),
@@ -59,7 +59,7 @@ pub(super) fn speaking(plan: &Plan, progress: &Progress, look: &Look, observed: 
 
 /// How many requests the candidate should have had in the latest periods at this weight, how many the stable slot had,
 /// and how many periods those are, when the candidate had none at all.
-fn share(progress: &Progress, look: &Look, observed: &Observed) -> Option<(f64, f64, usize)> {
+fn share(plan: &Plan, progress: &Progress, look: &Look, observed: &Observed) -> Option<(f64, f64, usize)> {
     let shifted = progress.shifted_at?;
     let last: Vec<Timestamp> = latest(look.window).into_iter().filter(|start| *start >= shifted).collect();
     let requests = |side: &BTreeMap<Timestamp, Traffic>| -> f64 {
@@ -67,7 +67,9 @@ fn share(progress: &Progress, look: &Look, observed: &Observed) -> Option<(f64, 
     };
     let (candidate, stable) = (requests(&observed.candidate), requests(&observed.stable));
     let expected = progress.weight.fraction() * (candidate + stable);
-    (candidate <= 0.0 && expected >= SURPRISING).then_some((expected, stable, last.len()))
+    // Clients who stay where they are come in bundles.
+    let bundled = if plan.sticky_seconds > 0 { STICKY } else { 1.0 };
+    (candidate <= 0.0 && expected / bundled >= SURPRISING).then_some((expected, stable, last.len()))
 }
 
 /// How many requests the latest periods should have had, and how many periods those are, when they have none at all:

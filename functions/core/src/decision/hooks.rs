@@ -18,7 +18,9 @@ pub(super) struct Hooked {
 pub(super) fn heed(plan: &Plan, progress: &Progress, look: &Look, outcome: Outcome, said: String) -> Hooked {
     let on = outcome.decision == Decision::Advance && matches!(outcome.next, Next::Shift | Next::Promoted);
     if !on || matches!(outcome.why, Why::Wish(_)) {
-        return Hooked { outcome, reason: said, hook: None };
+        // A hook has all of its time, from when it is asked again.
+        let after = Progress { pending: None, ..outcome.progress };
+        return Hooked { outcome: Outcome { progress: after, ..outcome }, reason: said, hook: None };
     }
     let weight = progress.weight;
     let mut passed = progress.passed.clone();
@@ -32,8 +34,19 @@ pub(super) fn heed(plan: &Plan, progress: &Progress, look: &Look, outcome: Outco
                 return Hooked { outcome, reason, hook: None };
             }
             Standing::Ask(pending, words) => {
-                let after =
-                    Progress { position: progress.position, passed, pending: Some(pending), ..outcome.progress };
+                // A hold is over only when the release goes on.
+                let (held_since, idle) = match progress.held_since {
+                    Some(since) => (Some(since), progress.waited_in_step_seconds),
+                    None => (None, outcome.progress.waited_in_step_seconds),
+                };
+                let after = Progress {
+                    position: progress.position,
+                    held_since,
+                    waited_in_step_seconds: idle,
+                    passed,
+                    pending: Some(pending),
+                    ..outcome.progress
+                };
                 return Hooked {
                     hook: Call::of(plan, &look.release, point, weight),
                     outcome: Outcome { decision: Decision::Continue, next: Next::Hook, progress: after, ..outcome },

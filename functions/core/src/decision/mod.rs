@@ -21,7 +21,7 @@ use crate::hook::{Call, Reply};
 use crate::judge::comparison::Comparison;
 use crate::judge::{Counts, Pair};
 use crate::metrics::{self, CountSeries, Traffic, Window};
-use crate::plan::{AlarmState, Plan};
+use crate::plan::{AlarmState, Plan, PlannedGroup};
 use crate::progress::Progress;
 use crate::targets::TargetCounts;
 
@@ -188,6 +188,7 @@ pub fn check(plan: &Plan, progress: &Progress, look: &Look) -> Check {
         reference,
         comparison: &comparison,
         gates: &gates,
+        stable_is_there: stable_is_there(plan, look),
     };
     let outcome = rules::decide(plan, progress, &seen);
     let said = outcome.why.text(outcome.decision, plan, progress, &seen);
@@ -199,6 +200,15 @@ pub fn check(plan: &Plan, progress: &Progress, look: &Look) -> Check {
     }
     let judged_to = evidence.told_to(plan.health.period_seconds).or(progress.judged_to);
     Check { decision, next, wait_seconds, reason, progress: Progress { judged_to, ..after }, hook, evidence }
+}
+
+/// Whether each of the stable slot's groups has a third of the hosts that it had: half of the traffic, and half as much
+/// again for each host, as a rollback allows.
+fn stable_is_there(plan: &Plan, look: &Look) -> bool {
+    let enough = |(group, counts): (&PlannedGroup, &TargetCounts)| {
+        counts.usable() > 0 && u64::from(counts.usable()) * 3 >= u64::from(plan.hosts_before(&group.arn))
+    };
+    look.stable_targets.as_ref().is_ok_and(|counts| std::iter::zip(&plan.stable.groups, counts).all(enough))
 }
 
 /// All complete periods since the first exposure that began after the warm-up. Nothing is carried from check to check,

@@ -10,7 +10,7 @@ use crate::figures;
 use crate::judge::Pair;
 use crate::judge::comparison::Comparison;
 use crate::judge::sequential::LATE;
-use crate::plan::Plan;
+use crate::plan::{Plan, STICKY};
 use crate::progress::Progress;
 use crate::weight::Percent;
 
@@ -36,6 +36,8 @@ pub struct Seen<'a> {
     pub comparison: &'a Comparison,
     /// What the gates say.
     pub gates: &'a [Gate],
+    /// Whether the stable slot has the hosts to take half of the traffic back.
+    pub stable_is_there: bool,
 }
 
 /// What was decided.
@@ -123,8 +125,10 @@ pub fn decide(plan: &Plan, progress: &Progress, seen: &Seen<'_>) -> Outcome {
     };
     after.position = back.unwrap_or(after.position);
     after.split_overruled |= overruled;
+    let off = situation.is_off();
     let since = |wanted: bool, since: Option<Timestamp>| wanted.then(|| since.unwrap_or(seen.now));
     after.held_since = since(held, progress.held_since);
+    after.split_since = since(off, progress.split_since);
     after.waiting_since = since(waiting, progress.waiting_since);
     if !waiting {
         after.waited_seconds += situation.seconds_since(progress.waiting_since);
@@ -199,13 +203,23 @@ impl Situation<'_> {
 
     /// The first gate that has a say and says this.
     fn gate(&self, finding: Finding) -> Option<usize> {
-        let ignored = |gate: &Gate| gate.kind == Kind::Split && self.progress.split_overruled;
-        self.seen.gates.iter().position(|gate| gate.says(finding) && !ignored(gate))
+        self.seen.gates.iter().position(|gate| gate.says(finding) && !self.is_overruled(gate))
+    }
+
+    /// Whether it is about the split, and the policy has gone on all the same.
+    fn is_overruled(&self, gate: &Gate) -> bool {
+        gate.kind.is_split() && self.progress.split_overruled
+    }
+
+    /// Whether the measured split is not the one asked for.
+    fn is_off(&self) -> bool {
+        self.seen.gates.iter().any(|gate| gate.kind.is_split() && gate.says(Finding::Suspicious))
     }
 
     fn kind(&self, cause: Cause) -> Option<Kind> {
         match cause {
             Cause::Gate(gate) | Cause::Doubt(Doubt::Gate(gate)) => self.seen.gates.get(gate).map(|gate| gate.kind),
+            Cause::Doubt(Doubt::NotQuiet) => Some(Kind::Split),
             Cause::Doubt(_) => None,
         }
     }
@@ -230,10 +244,13 @@ impl Situation<'_> {
     }
 
     fn hold(&self, cause: Cause) -> Ruling {
-        let held = self.seconds_since(self.progress.held_since);
-        if self.progress.held_since.is_some() && held >= u64::from(self.plan.health.hold_seconds) {
+        let split = self.kind(cause).is_some_and(Kind::is_split);
+        // It must have been off during the whole hold, whatever else there was.
+        let since = if split && self.is_off() { self.progress.split_since } else { self.progress.held_since };
+        let held = self.seconds_since(since);
+        if since.is_some() && held >= u64::from(self.plan.health.hold_seconds) {
             let why = Why::HoldIsOver(held, cause);
-            if self.kind(cause) == Some(Kind::Split) {
+            if split {
                 return match self.plan.traffic.on_split_mismatch {
                     OnSplitMismatch::Rollback => Ruling::new(Decision::RollBack, why),
                     OnSplitMismatch::Continue => Ruling { overruled: true, ..Ruling::new(Decision::Continue, why) },
@@ -249,20 +266,23 @@ impl Situation<'_> {
         // A minute tells most at an even split, and fewer users are exposed there. Only what the candidate did is a
         // reason to move them.
         // With group stickiness the stable slot is out of the routes at 100 %, and its health would have to be awaited.
-        let detached = self.plan.sticky_seconds > 0 && self.progress.weight == Percent::ALL;
-        if self.is_the_candidates(cause) && self.progress.weight > Percent::HALF && !detached {
+        let all = self.progress.weight == Percent::ALL;
+        let possible = !all || (self.plan.sticky_seconds == 0 && self.seen.stable_is_there);
+        if self.is_the_candidates(cause) && self.progress.weight > Percent::HALF && possible {
             ruling.back = self.plan.steps.iter().rposition(|step| step.weight <= Percent::HALF);
         }
         ruling
     }
 
-    /// Whether it is evidence about the candidate, and not that something is unknown, or may be a neighbour's.
+    /// Whether there is evidence about the candidate, and not only that something is unknown, or may be a neighbour's.
     fn is_the_candidates(&self, cause: Cause) -> bool {
+        let about = |gate: &Gate| matches!(gate.kind, Kind::Stream(_) | Kind::Together | Kind::Answers);
+        let suspicious = |gate: &Gate| about(gate) && gate.says(Finding::Suspicious);
         match cause {
-            Cause::Gate(gate) | Cause::Doubt(Doubt::Gate(gate)) => self.seen.gates.get(gate).is_some_and(|gate| {
-                matches!(gate.kind, Kind::Stream(_) | Kind::Together | Kind::Answers)
-                    && gate.finding != Finding::Unknown
-            }),
+            Cause::Gate(gate) | Cause::Doubt(Doubt::Gate(gate)) => {
+                let told = self.seen.gates.get(gate).filter(|gate| gate.finding != Finding::Unknown);
+                told.is_some_and(|told| about(told) || self.seen.gates.iter().any(suspicious))
+            }
             Cause::Doubt(_) => false,
         }
     }
@@ -292,8 +312,8 @@ impl Situation<'_> {
         // The load balancer's own errors may be a neighbour's; those of the candidate leave requests unanswered. An
         // alarm without data does not forbid what its definition leaves to the policy.
         let speaks = |gate: &Gate| {
-            let split = gate.kind == Kind::Split && !self.progress.split_overruled;
-            (split || matches!(gate.kind, Kind::Answers | Kind::Metrics | Kind::Share))
+            matches!(gate.kind, Kind::Answers | Kind::Metrics | Kind::Share | Kind::Split)
+                && !self.is_overruled(gate)
                 && gate.says(Finding::Suspicious)
         };
         if let Some(gate) = self.seen.gates.iter().position(speaks) {
@@ -306,7 +326,8 @@ impl Situation<'_> {
             return Some(Doubt::NotQuiet);
         }
         // At the weight that was asked for, so many of the requests should have been the candidate's.
-        let expected = self.progress.weight.fraction() * (candidate.requests + stable.requests);
+        let bundled = if self.plan.sticky_seconds > 0 { STICKY } else { 1.0 };
+        let expected = self.progress.weight.fraction() * (candidate.requests + stable.requests) / bundled;
         if candidate.requests <= 0.0 && expected >= SURPRISING {
             return Some(Doubt::NoneOf(stable.requests));
         }

@@ -15,13 +15,15 @@ use super::guards::latest;
 use super::{Look, Observed};
 use crate::figures::count;
 use crate::judge::{Counts, Pair};
-use crate::metrics::{self, Traffic};
+use crate::metrics::Traffic;
 use crate::plan::{Plan, STICKY};
 use crate::progress::Progress;
 use crate::weight::Percent;
 
 /// A split this unlikely, or less so, is no chance. Each check is a look, and a hundred of them are a release.
 const LEVEL: f64 = 1e-4;
+/// So many requests expected and none seen happens by chance in fewer than one of a hundred cases.
+const SURPRISING: f64 = 5.0;
 /// The part of the smaller side's share by which the measured one may be off, and the least room in shares of all.
 const ROOM: (f64, f64) = (0.2, 0.005);
 
@@ -81,26 +83,34 @@ pub fn quiet_from(plan: &Plan, progress: &Progress) -> Option<(Timestamp, u32)> 
 /// no reason to hold if it is not.
 fn quiet(plan: &Plan, progress: &Progress, look: &Look, observed: &Observed, settled: Timestamp) -> Option<Gate> {
     let (shifted, needed) = quiet_from(plan, progress)?;
+    let period = plan.health.period_seconds;
     let since: Vec<Timestamp> = look.window.starts().filter(|start| *start >= shifted).collect();
-    let from = metrics::earlier(look.window.end, needed);
-    let lately: Vec<Timestamp> = since.iter().copied().filter(|start| *start >= from).collect();
-    let (candidate, stable) = (sum(&observed.candidate, &lately), sum(&observed.stable, &lately));
-    let settled: Vec<Timestamp> = lately.iter().copied().filter(|start| *start >= settled).collect();
-    let seconds = u64::try_from(lately.len()).unwrap_or(u64::MAX) * u64::from(plan.health.period_seconds);
-    let (finding, words) = if stable > 0.0 {
-        let words = format!(
-            "the stable slot still gets {} of {} requests in the latest {seconds} s, expected none",
-            count(stable),
-            count(candidate + stable)
-        );
-        (if sum(&observed.stable, &settled) > 0.0 { Finding::Suspicious } else { Finding::Fine }, words)
-    } else if seconds >= u64::from(needed) && sum(&observed.candidate, &since) > 0.0 {
+    let has = |start: &Timestamp| observed.stable.get(start).is_some_and(|traffic| traffic.requests > 0.0);
+    let run = since.iter().rposition(has).map_or(&since[..], |last| &since[last + 1..]);
+    let seconds = u64::try_from(run.len()).unwrap_or(u64::MAX) * u64::from(period);
+    // Had the shift had no effect, so many requests should have been the stable slot's; where that is few, time tells.
+    let missed = sum(&observed.candidate, run) * (1.0 - progress.weight_before.fraction());
+    let sure = missed >= SURPRISING || seconds >= u64::from(plan.retirement.quiet_seconds);
+    let (finding, words) = if seconds >= u64::from(needed) && sure && sum(&observed.candidate, &since) > 0.0 {
         (Finding::Proven, format!("the stable slot has been quiet for {seconds} s"))
     } else {
-        (Finding::Fine, format!("the stable slot has been quiet for {seconds} of {needed} s"))
+        let lately: Vec<Timestamp> = latest(look.window).into_iter().filter(|start| *start >= settled).collect();
+        let (candidate, stable) = (sum(&observed.candidate, &lately), sum(&observed.stable, &lately));
+        if stable > 0.0 {
+            let words = format!(
+                "the stable slot still gets {} of {} requests in the latest {} s, expected none",
+                count(stable),
+                count(candidate + stable),
+                lately.len() * period as usize
+            );
+            (Finding::Suspicious, words)
+        } else {
+            (Finding::Fine, format!("the stable slot has been quiet for {seconds} of {needed} s"))
+        }
     };
     let words = format!("observed share: {words}");
-    Some(Gate { counts: counts(candidate, stable), ..Gate::saying(Kind::Split, finding, words) })
+    let counts = counts(sum(&observed.candidate, &since), sum(&observed.stable, &since));
+    Some(Gate { counts, ..Gate::saying(Kind::Split, finding, words) })
 }
 
 /// Requests in these periods.

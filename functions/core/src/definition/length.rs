@@ -11,7 +11,9 @@ pub const MAX_HISTORY_EVENTS: u64 = 20_000;
 /// The longest release that planning allows, in seconds: the machine's own time-out is 30 days.
 pub const MAX_RELEASE_SECONDS: u64 = 29 * 86_400;
 /// History events of one check, or of one look at the candidate's readiness.
-pub const EVENTS_PER_CHECK: u64 = 16;
+const EVENTS_PER_CHECK: u64 = 16;
+/// History events of a check, or look, that asks a hook as well, which may be tried again.
+pub const EVENTS_PER_HOOK: u64 = 24;
 /// History events of everything else, and of each step's shift.
 const EVENTS_BESIDES: u64 = 300;
 /// While a release waits for a person, checks are rarer by this factor ...

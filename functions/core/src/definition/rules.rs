@@ -259,7 +259,7 @@ impl Rules<'_> {
         let hooked = hooks.longest_seconds(steps.len());
         let before = hooks.before_traffic.as_ref().map_or(0, |hook| u64::from(hook.timeout_seconds));
         let looks = hooked / u64::from(health.check_seconds) + before / u64::from(readiness.poll_seconds);
-        let events = length::worst_case_events(&steps, health, *readiness) + looks * length::EVENTS_PER_CHECK;
+        let events = length::worst_case_events(&steps, health, *readiness) + looks * length::EVENTS_PER_HOOK;
         let seconds = length::worst_case_seconds(&steps, health, *readiness) + hooked + before;
         if events > MAX_HISTORY_EVENTS {
             self.note(
