@@ -400,3 +400,78 @@ async fn every_kind_of_burst_is_seen_in_the_hours_before() {
     let baseline = plan(&world, &definition, release(&json!({}))).await.unwrap().plan.baseline;
     assert!(baseline.latency[0].phi > 5.0 && baseline.metric_phis[0] > 5.0, "{baseline:?}");
 }
+
+/// What stickiness means for the release is said before it starts, with the numbers; and the plan knows the longest cookie.
+#[tokio::test]
+async fn a_sticky_plan_says_what_that_will_mean() {
+    let world = World::of_shop();
+    for (number, seconds) in [(1, 600), (2, 7200)] {
+        let mut actions = forwarding(&[("blue", 1)]);
+        if let ActionKind::Forward(forward) = &mut actions[0].kind {
+            forward.stickiness = Some(Stickiness { enabled: true, duration_seconds: Some(seconds) });
+        }
+        world.state().routes.insert(route(number).as_str().into(), actions);
+    }
+    let planned = plan(&world, &definition(), release(&json!({}))).await.unwrap().plan;
+    assert_eq!((planned.sticky_seconds, planned.cookie_seconds(), planned.retire_after_seconds), (7200, 7260, 3600));
+    let said = planned.warnings.join("\n");
+    for words in [
+        "clients stay with a slot for up to 7200 s",
+        "the loser is taken out of the route until the last cookie has expired",
+        &format!(
+            "green is not in route {}; clients whose cookie still names it, from a release in the last 600 s",
+            route(1)
+        ),
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let mut long = definition();
+    long["retirement"] = json!({"window_seconds": 86_400});
+    assert_eq!(plan(&world, &long, release(&json!({}))).await.unwrap().plan.retire_after_seconds, 7260);
+    // Off is off.
+    let planned = plan(&World::of_shop(), &definition(), release(&json!({}))).await.unwrap().plan;
+    assert_eq!((planned.sticky_seconds, planned.cookie_seconds(), planned.retire_after_seconds), (0, 0, 3600));
+    assert!(!planned.warnings.iter().any(|text| text.starts_with("stickiness")), "{:?}", planned.warnings);
+}
+
+#[tokio::test]
+async fn what_the_stable_slot_has_now_is_kept_for_a_rollback() {
+    let world = World::of_shop();
+    let states = vec![TargetState::Healthy, TargetState::Unavailable, TargetState::Unhealthy];
+    world.state().targets.insert(group("blue").as_str().into(), states);
+    let planned = plan(&world, &definition(), release(&json!({}))).await.unwrap().plan;
+    assert_eq!((planned.stable_hosts.as_slice(), planned.hosts_before(&group("blue"))), (&[2][..], 2));
+    assert_eq!(planned.hosts_before(&group("green")), 0);
+}
+
+/// A testers' route may lead to either slot; one that cannot be edited, or read, refuses the release.
+#[tokio::test]
+async fn test_routes_are_adopted() {
+    let mut with_test = definition();
+    with_test["test_routes"] = json!([route(3).as_str()]);
+    for (live, expected) in [
+        (Some(vec![("blue", 1)]), Ok(())),
+        (Some(vec![("green", 1)]), Ok(())),
+        (Some(vec![("green", 0), ("blue", 0)]), Ok(())),
+        (Some(vec![("stranger", 1)]), Err("forwards to neither slot")),
+        (Some(vec![("blue", 1), ("stranger", 1)]), Err("belongs to neither slot")),
+        (None, Err("RuleNotFound")),
+    ] {
+        let world = World::of_shop();
+        if let Some(live) = &live {
+            world.state().routes.insert(route(3).as_str().into(), forwarding(live));
+        }
+        match (plan(&world, &with_test, release(&json!({}))).await, expected) {
+            (Ok(output), Ok(())) => {
+                let [planned] = output.plan.test_routes.as_slice() else { panic!("{:?}", output.plan.test_routes) };
+                assert_eq!((&planned.stable, &planned.candidate), (&group("blue"), &group("green")));
+                assert_eq!(planned.original, forwarding(&live.unwrap()));
+            }
+            (Err(error), Err(words)) => {
+                assert_eq!(error.name(), "ReleaseRefused");
+                assert!(error.to_string().contains(words) && error.to_string().contains(route(3).as_str()), "{error}");
+            }
+            (result, _) => panic!("{live:?}: {result:?}"),
+        }
+    }
+}

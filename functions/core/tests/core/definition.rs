@@ -129,6 +129,19 @@ fn rules_between_fields_are_checked() {
             "health.period_seconds",
         ),
         (vec![("/health/dry_run", json!(["errors", "errors"]))], "health.dry_run[1]"),
+        (vec![("/readiness/warm_up_seconds", json!(3601))], "readiness.warm_up_seconds"),
+        (vec![("/traffic/settle_seconds", json!(3601))], "traffic.settle_seconds"),
+        (vec![("/traffic/on_split_mismatch", json!("shrug"))], "traffic.on_split_mismatch"),
+        (vec![("/test_routes", json!(vec![example()["test_routes"][0].clone(); 2]))], "test_routes[1]"),
+        (vec![("/test_routes", example()["routes"].clone())], "test_routes[0]"),
+        (vec![("/hooks/after_step/function", json!("smoke"))], "hooks.after_step.function"),
+        (vec![("/hooks/before_traffic/timeout_seconds", json!(0))], "hooks.before_traffic.timeout_seconds"),
+        (vec![("/hooks/after_rollback/timeout_seconds", json!(86_401))], "hooks.after_rollback.timeout_seconds"),
+        // A hook that is asked every second for a day has no room in a history.
+        (
+            vec![("/hooks/after_step/timeout_seconds", json!(86_400)), ("/health/check_seconds", json!(10))],
+            "strategy.max_step_seconds",
+        ),
         (
             vec![("/health/check_seconds", json!(1)), ("/strategy/max_step_seconds", json!(604_800))],
             "strategy.max_step_seconds",
