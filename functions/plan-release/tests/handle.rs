@@ -428,6 +428,16 @@ async fn a_sticky_plan_says_what_that_will_mean() {
     let mut long = definition();
     long["retirement"] = json!({"window_seconds": 86_400});
     assert_eq!(plan(&world, &long, release(&json!({}))).await.unwrap().plan.retire_after_seconds, 7260);
+    // Attached all the time, so that no release can have taken it out.
+    for (number, seconds) in [(1, 600), (2, 7200)] {
+        let mut actions = forwarding(&[("blue", 1), ("green", 0)]);
+        if let ActionKind::Forward(forward) = &mut actions[0].kind {
+            forward.stickiness = Some(Stickiness { enabled: true, duration_seconds: Some(seconds) });
+        }
+        world.state().routes.insert(route(number).as_str().into(), actions);
+    }
+    let planned = plan(&world, &definition(), release(&json!({}))).await.unwrap().plan;
+    assert_eq!(planned.warnings.iter().filter(|text| text.starts_with("stickiness")).count(), 1);
     // Off is off.
     let planned = plan(&World::of_shop(), &definition(), release(&json!({}))).await.unwrap().plan;
     assert_eq!((planned.sticky_seconds, planned.cookie_seconds(), planned.retire_after_seconds), (0, 0, 3600));

@@ -354,7 +354,7 @@ async fn close(
     planned: &PlannedRoute,
 ) -> Result<(), RouteError> {
     let live = routes.read(&planned.arn).await?;
-    if route::same(&live, &planned.left_at(Some(Percent::ALL))) && !route::same(&live, &planned.original) {
+    if route::same(&live, &planned.left_at(Some(Percent::ALL))) {
         may_write(leases, event).await?;
         put(routes, planned, &planned.original).await?;
     }

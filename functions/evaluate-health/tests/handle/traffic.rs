@@ -89,6 +89,9 @@ async fn the_measured_split_is_compared_with_the_weights() {
         (50, 10_000, 20_000, true),
         (95, 28_500, 1500, false),
         (95, 25_000, 5000, true),
+        // Half a percentage point is nothing to hold for.
+        (1, 440, 29_560, false),
+        (1, 600, 29_400, true),
         // Too few requests to tell.
         (25, 1, 11, false),
         (5, 2, 10, false),
@@ -329,6 +332,17 @@ async fn sticky_regulars_are_no_missing_share() {
         let progress = Progress { weight: Percent::whole(1), highest: Percent::whole(1), ..progress() };
         let check = look(&world, plan, progress, at(10)).await;
         assert_eq!(check.decision == Decision::Hold, held, "{}", check.reason);
+    }
+}
+
+/// The same at the end of a step without proof: 30 requests expected, and ten a client.
+#[tokio::test]
+async fn sticky_regulars_are_no_doubt_at_the_end_of_a_step() {
+    for (mut plan, decision) in [(the_plan(), Decision::Hold), (sticky_plan(), Decision::Advance)] {
+        plan.steps[0].max_step_seconds = 300;
+        let progress = Progress { weight: Percent::whole(1), highest: Percent::whole(1), ..progress() };
+        let check = look(&flowing(0, 300), plan, progress, at(11)).await;
+        assert_eq!(check.decision, decision, "{}", check.reason);
     }
 }
 
