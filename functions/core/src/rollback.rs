@@ -77,7 +77,8 @@ pub struct Move {
     pub standing: Standing,
 }
 
-/// The next move. Without knowledge of the hosts a stable slot that has users counts as warm: users come first.
+/// The next move; `was_dead` if the stable slot was dead in the look before. Without knowledge of the hosts a stable slot
+/// that has users counts as warm: users come first.
 ///
 /// # Errors
 /// [`UneditableRoute`] for a route that has both slots' traffic and cannot be edited.
@@ -86,6 +87,7 @@ pub fn next_move(
     live: &[Action],
     hosts: Option<Hosts>,
     patience: Patience,
+    was_dead: bool,
 ) -> Result<Move, UneditableRoute> {
     let groups = planned.groups();
     let forward = match route::forward(live) {
@@ -113,7 +115,7 @@ pub fn next_move(
     // Nothing is taken from anyone: whether the stable slot can carry it is no question. But where it was found dead, and
     // has got everything for want of anything better, that is still so.
     if share <= 0.0 {
-        let dead = patience != Patience::Fresh && hosts.is_some_and(|hosts| hosts.stable.usable() == 0);
+        let dead = was_dead && hosts.is_some_and(|hosts| hosts.stable.usable() == 0);
         return Ok(if dead { Move { standing: Standing::Dead, ..all_on_stable()? } } else { all_on_stable()? });
     }
     if of_stable.is_none() {

@@ -325,7 +325,8 @@ async fn restore(
         Err(error) => return Err(error.into()),
     };
     let hosts = hosts(load_balancers, &event.plan, planned).await;
-    let Move { write, standing } = rollback::next_move(planned, &live, hosts, patience)?;
+    let was_dead = event.restoration.dead_looks > 0;
+    let Move { write, standing } = rollback::next_move(planned, &live, hosts, patience, was_dead)?;
     let Some(actions) = write else { return Ok(standing) };
     // A table that hangs must not use up the function's time once more.
     if lease_is_readable {
@@ -361,10 +362,14 @@ async fn close(
     Ok(())
 }
 
-/// What stands behind a route; nothing where that cannot be told.
+/// What stands behind a route; nothing where that cannot be told, or makes no difference: a release that was started
+/// without a healthy stable slot, and whose candidate is dead as well, leaves things as it found them.
 async fn hosts(targets: &impl Targets, plan: &Plan, planned: &PlannedRoute) -> Option<Hosts> {
     let (stable, candidate) = join(counts(targets, &planned.stable), counts(targets, &planned.candidate)).await;
     let (stable, candidate) = (stable?, candidate?);
+    if plan.without_stable.is_some() && candidate.usable() == 0 {
+        return None;
+    }
     Some(Hosts { stable, candidate, before: plan.hosts_before(&planned.stable) })
 }
 

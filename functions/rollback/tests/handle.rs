@@ -269,9 +269,24 @@ async fn a_release_without_a_stable_slot_ends_where_it_is() {
     let mut restoration = Restoration::default();
     for next in [Next::Page, Next::StableDead] {
         let output = handle(&world, &world, now, Event { restoration, ..event(plan.clone()) }).await.unwrap();
-        assert_eq!(output.next, next);
+        assert_eq!((output.next, weights(&world, 1)), (next, (Some(0), Some(100))));
         restoration = output.restoration;
     }
+    // A candidate that is dead as well, or never got that far: as before the release, which is what was there.
+    for live in [[("blue", 0), ("green", 100)], [("blue", 100), ("green", 0)]] {
+        let world = World::of_shop();
+        for number in [1, 2] {
+            world.state().routes.insert(route(number).as_str().into(), forwarding(&live));
+        }
+        hosts(&world, "blue", &[]);
+        hosts(&world, "green", &[TargetState::Unhealthy; 2]);
+        let output = handle(&world, &world, now, event(plan.clone())).await.unwrap();
+        assert_eq!((output.next, weights(&world, 1)), (Next::Done, (Some(1), Some(0))), "{}", output.cause);
+    }
+    // And if the stable slot has come to life meanwhile, all the better.
+    let world = shifted();
+    hosts(&world, "green", &[TargetState::Healthy; 2]);
+    assert_eq!(handle(&world, &world, now, event(plan)).await.unwrap().next, Next::Done);
 }
 
 /// Traffic has grown since the release was planned: what the candidate needs by now is what the stable slot will need.
