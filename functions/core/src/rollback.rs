@@ -29,6 +29,19 @@ pub struct Hosts {
     pub before: u32,
 }
 
+/// What is known from earlier looks, and from the plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// How long the rollback has been waiting.
+    pub patience: Patience,
+    /// Whether the stable slot was dead in the look before.
+    pub was_dead: bool,
+    /// The largest share of the two slots' traffic that the candidate has had since the rollback began.
+    pub exposed: f64,
+    /// Whether the release was started without a healthy stable slot: a dead one is not waited for.
+    pub resigned: bool,
+}
+
 /// How long the rollback has been waiting for capacity.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Patience {
@@ -77,8 +90,7 @@ pub struct Move {
     pub standing: Standing,
 }
 
-/// The next move; `was_dead` if the stable slot was dead in the look before. Without knowledge of the hosts a stable slot
-/// that has users counts as warm: users come first.
+/// The next move. Without knowledge of the hosts a stable slot that has users counts as warm: users come first.
 ///
 /// # Errors
 /// [`UneditableRoute`] for a route that has both slots' traffic and cannot be edited.
@@ -86,9 +98,9 @@ pub fn next_move(
     planned: &PlannedRoute,
     live: &[Action],
     hosts: Option<Hosts>,
-    patience: Patience,
-    was_dead: bool,
+    memory: Memory,
 ) -> Result<Move, UneditableRoute> {
+    let Memory { patience, was_dead, exposed, resigned } = memory;
     let groups = planned.groups();
     let forward = match route::forward(live) {
         Ok(forward) => forward,
@@ -115,8 +127,20 @@ pub fn next_move(
     // Nothing is taken from anyone: whether the stable slot can carry it is no question. But where it was found dead, and
     // has got everything for want of anything better, that is still so.
     if share <= 0.0 {
-        let dead = was_dead && hosts.is_some_and(|hosts| hosts.stable.usable() == 0);
-        return Ok(if dead { Move { standing: Standing::Dead, ..all_on_stable()? } } else { all_on_stable()? });
+        let dead = was_dead && !resigned && hosts.is_none_or(|hosts| hosts.stable.usable() == 0);
+        let serves = hosts.is_some_and(|hosts| hosts.candidate.usable() > 0);
+        return match (dead, serves) {
+            (false, _) => all_on_stable(),
+            (true, false) => Ok(Move { standing: Standing::Dead, ..all_on_stable()? }),
+            (true, true) => Ok(to(with_share(live, planned, Percent::ALL)?, Standing::Dead)),
+        };
+    }
+    // Nothing serves, and it was known before: as the release found things.
+    if resigned && hosts.is_some_and(|hosts| hosts.candidate.usable() == 0) {
+        return all_on_stable();
+    }
+    if of_stable.is_none() && was_dead && (resigned || patience == Patience::Over) {
+        return Ok(Move { write: None, standing: Standing::Dead });
     }
     if of_stable.is_none() {
         if hosts.is_some_and(|hosts| hosts.candidate.usable() == 0) {
@@ -138,7 +162,8 @@ pub fn next_move(
     let usable = f64::from(stable.usable());
     if usable <= 0.0 {
         // Nobody is there, so nobody fails there: it may be starting, or its capacity may have to be asked for.
-        if unused && candidate.usable() > 0 && patience != Patience::Over {
+        let hopeless = resigned && stable.registered == 0;
+        if unused && candidate.usable() > 0 && patience != Patience::Over && !hopeless {
             return Ok(Move { write: None, standing: Standing::Awaiting });
         }
         if candidate.usable() == 0 && stable.registered > 0 {
@@ -150,8 +175,8 @@ pub fn next_move(
         }
         return Ok(to(with_share(live, planned, Percent::ALL)?, Standing::Dead));
     }
-    // As many as it had, or, where traffic has grown since, as many as the candidate needs for its share.
-    let before = f64::from(before.max(1)).max(f64::from(candidate.usable()) * share);
+    // As many as it had, or, where traffic has grown since, as many as the candidate needed for its share at first.
+    let before = f64::from(before.max(1)).max(f64::from(candidate.usable()) * share.max(exposed));
     let warm = usable * OVERLOAD >= before || OVERLOAD * (1.0 - share) >= 1.0;
     if warm || candidate.usable() == 0 || patience == Patience::Over {
         return all_on_stable();

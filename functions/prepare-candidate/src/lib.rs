@@ -201,8 +201,6 @@ where
         return tested(&lease, &plan, preparation, &hook, now).map_err(Error::HookFailed);
     };
     let seconds = plan.readiness.timeout_seconds;
-    // A hook has all of its time, from when it is asked again.
-    preparation.pending = None;
     if now.duration_since(started).as_secs() >= i64::from(seconds) {
         return Err(Error::NotReady { seconds, reason });
     }

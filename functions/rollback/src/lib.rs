@@ -12,7 +12,7 @@ use spillway_core::arn::{RouteArn, TargetGroupArn};
 use spillway_core::hook::{self, Call, Pending, Point, Reply};
 use spillway_core::lease::Lease;
 use spillway_core::plan::{Plan, PlannedRoute};
-use spillway_core::rollback::{self, Hosts, Move, Patience, Standing};
+use spillway_core::rollback::{self, Hosts, Memory, Move, Patience, Standing};
 use spillway_core::route::{self, Action, UneditableRoute};
 use spillway_core::targets::TargetCounts;
 use spillway_core::weight::Percent;
@@ -43,7 +43,7 @@ pub struct Event {
 }
 
 /// What the calls of one rollback have found so far; carried from call to call by the state machine.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Restoration {
     /// When the first call was.
@@ -52,6 +52,8 @@ pub struct Restoration {
     pub looks: u32,
     /// In how many looks in a row the stable slot was dead.
     pub dead_looks: u32,
+    /// The largest share of the slots' traffic that the candidate has had, route by route.
+    pub exposed: Vec<f64>,
     /// Whether people have been called.
     pub paged: bool,
     /// The hook that is waited for.
@@ -178,10 +180,26 @@ pub async fn handle(
     let now = clock();
     let mut restoration = event.restoration.clone();
     let started = *restoration.started_at.get_or_insert(now);
-    let patience = patience(&event.plan, now.duration_since(started).as_secs(), restoration.dead_looks);
+    let waited = now.duration_since(started).as_secs();
+    let patience = if waited >= i64::from(event.plan.readiness.timeout_seconds) {
+        Patience::Over
+    } else if restoration.dead_looks > 0 {
+        Patience::Waiting
+    } else {
+        Patience::Fresh
+    };
     // All at once: a route whose calls hang must not keep the others waiting until the function's time is up.
-    let attempts =
-        event.plan.routes.iter().map(|planned| restore(load_balancers, leases, &event, planned, readable, patience));
+    let routes = event.plan.routes.len();
+    restoration.exposed.resize(routes, 0.0);
+    let memory = |exposed: f64| Memory {
+        patience,
+        was_dead: event.restoration.dead_looks > 0,
+        exposed,
+        resigned: event.plan.without_stable.is_some(),
+    };
+    let attempts = std::iter::zip(&event.plan.routes, &mut restoration.exposed).map(|(planned, exposed)| {
+        restore(load_balancers, leases, &event, planned, readable, memory(*exposed), exposed)
+    });
     let outcomes = join_all(attempts).await;
     let (mut restored, mut failed) = (Vec::new(), Vec::new());
     for (planned, outcome) in std::iter::zip(&event.plan.routes, outcomes) {
@@ -206,13 +224,18 @@ pub async fn handle(
     }
 
     let dead = restored.iter().any(|route| route.standing == Standing::Dead);
-    restoration.dead_looks = if dead { restoration.dead_looks + 1 } else { 0 };
+    restoration.dead_looks = match (dead, failed.is_empty()) {
+        (true, _) => restoration.dead_looks + 1,
+        (false, true) => 0,
+        (false, false) => restoration.dead_looks,
+    };
+    let over = patience == Patience::Over || (event.plan.without_stable.is_some() && patience == Patience::Waiting);
     let (next, call) = if !unsettled {
         hear(&event, &mut restoration, now)
     } else if dead && patience != Patience::Fresh && !restoration.paged {
         restoration.paged = true;
         (Next::Page, None)
-    } else if dead && patience == Patience::Over {
+    } else if dead && over {
         kept_by_the_candidate(load_balancers, &event.plan, &restored).await?;
         (Next::StableDead, None)
     } else {
@@ -225,18 +248,6 @@ pub async fn handle(
     let cause = format!("{}{}{}", cause(&event.failure), standing_words(&event.plan, &restored), restoration.remark);
     tracing::info!(?next, cause, "rollback");
     Ok(Output { next, cause, routes: restored, wait_seconds, restoration, hook: call })
-}
-
-/// How long to wait for the stable slot: as long as a candidate is waited for. Where the release was started although it
-/// was dead, not at all.
-fn patience(plan: &Plan, waited: i64, dead_looks: u32) -> Patience {
-    if plan.without_stable.is_some() || waited >= i64::from(plan.readiness.timeout_seconds) {
-        Patience::Over
-    } else if dead_looks > 0 {
-        Patience::Waiting
-    } else {
-        Patience::Fresh
-    }
 }
 
 /// What the hook after a rollback says. It changes nothing any more, but if it fails, people hear of it.
@@ -317,7 +328,8 @@ async fn restore(
     event: &Event,
     planned: &PlannedRoute,
     lease_is_readable: bool,
-    patience: Patience,
+    memory: Memory,
+    exposed: &mut f64,
 ) -> Result<Standing, RouteError> {
     let live = match Routes::read(load_balancers, &planned.arn).await {
         Ok(live) => live,
@@ -325,8 +337,10 @@ async fn restore(
         Err(error) => return Err(error.into()),
     };
     let hosts = hosts(load_balancers, &event.plan, planned).await;
-    let was_dead = event.restoration.dead_looks > 0;
-    let Move { write, standing } = rollback::next_move(planned, &live, hosts, patience, was_dead)?;
+    if let Ok(forward) = route::forward(&live) {
+        *exposed = exposed.max(forward.candidate_share(planned.groups()));
+    }
+    let Move { write, standing } = rollback::next_move(planned, &live, hosts, memory)?;
     let Some(actions) = write else { return Ok(standing) };
     // A table that hangs must not use up the function's time once more.
     if lease_is_readable {
@@ -362,14 +376,10 @@ async fn close(
     Ok(())
 }
 
-/// What stands behind a route; nothing where that cannot be told, or makes no difference: a release that was started
-/// without a healthy stable slot, and whose candidate is dead as well, leaves things as it found them.
+/// What stands behind a route; nothing where that cannot be told.
 async fn hosts(targets: &impl Targets, plan: &Plan, planned: &PlannedRoute) -> Option<Hosts> {
     let (stable, candidate) = join(counts(targets, &planned.stable), counts(targets, &planned.candidate)).await;
     let (stable, candidate) = (stable?, candidate?);
-    if plan.without_stable.is_some() && candidate.usable() == 0 {
-        return None;
-    }
     Some(Hosts { stable, candidate, before: plan.hosts_before(&planned.stable) })
 }
 
@@ -389,7 +399,7 @@ async fn kept_by_the_candidate(targets: &impl Targets, plan: &Plan, restored: &[
         match standing {
             Standing::Gone | Standing::Left => {}
             Standing::Dead => {
-                if counts(targets, &planned.candidate).await.is_some_and(|counts| counts.usable() == 0) {
+                if counts(targets, &planned.candidate).await.is_none_or(|counts| counts.usable() == 0) {
                     return Err(Error::NothingServes(route.clone()));
                 }
             }

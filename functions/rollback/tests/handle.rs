@@ -267,9 +267,9 @@ async fn a_release_without_a_stable_slot_ends_where_it_is() {
     hosts(&world, "green", &[TargetState::Healthy; 2]);
     let plan = Plan { without_stable: Some("first".into()), ..the_plan() };
     let mut restoration = Restoration::default();
-    for next in [Next::Page, Next::StableDead] {
+    for (next, blue, green) in [(Next::Restore, 5, 95), (Next::Page, 0, 100), (Next::StableDead, 0, 100)] {
         let output = handle(&world, &world, now, Event { restoration, ..event(plan.clone()) }).await.unwrap();
-        assert_eq!((output.next, weights(&world, 1)), (next, (Some(0), Some(100))));
+        assert_eq!((output.next, weights(&world, 1)), (next, (Some(blue), Some(green))));
         restoration = output.restoration;
     }
     // A candidate that is dead as well, or never got that far: as before the release, which is what was there.
@@ -302,6 +302,69 @@ async fn a_slot_that_was_warm_in_the_night_is_not_at_noon() {
     let plan = Plan { stable_hosts: vec![2], ..the_plan() };
     let output = handle(&world, &world, now, event(plan)).await.unwrap();
     assert_eq!((output.next, weights(&world, 1)), (Next::Restore, (Some(10), Some(90))));
+}
+
+/// What the candidate carried at first is what the stable slot will have to carry, however little is left of it: a ramp
+/// goes no further than there are hosts.
+#[tokio::test]
+async fn a_ramp_does_not_run_away() {
+    let world = shifted();
+    hosts(&world, "blue", &[TargetState::Healthy; 3]);
+    hosts(&world, "green", &[TargetState::Healthy; 10]);
+    for number in [1, 2] {
+        let live = forwarding(&[("blue", 0), ("green", 100)]);
+        world.state().routes.insert(route(number).as_str().into(), live);
+    }
+    let mut restoration = Restoration::default();
+    for look in 0..9 {
+        let event = Event { restoration, ..event(Plan { stable_hosts: vec![3], ..the_plan() }) };
+        let output = handle(&world, &world, later(15 * look), event).await.unwrap();
+        assert_eq!((output.next, weights(&world, 1)), (Next::Restore, (Some(30), Some(70))), "{look}");
+        restoration = output.restoration;
+    }
+    hosts(&world, "blue", &[TargetState::Healthy; 7]);
+    let event = Event { restoration, ..event(Plan { stable_hosts: vec![3], ..the_plan() }) };
+    assert_eq!(handle(&world, &world, later(150), event).await.unwrap().next, Next::Done);
+}
+
+/// Both are dead, and it is the candidate that comes back: it has healthy hosts, so it gets everything.
+#[tokio::test]
+async fn of_two_dead_slots_the_first_that_serves_gets_everything() {
+    let world = shifted();
+    hosts(&world, "blue", &[TargetState::Unhealthy; 2]);
+    hosts(&world, "green", &[TargetState::Unhealthy; 2]);
+    let mut restoration = Restoration::default();
+    for (seconds, healthy, next, weight) in [
+        (0, 0, Next::Restore, (Some(1), Some(0))),
+        (15, 0, Next::Page, (Some(1), Some(0))),
+        (30, 2, Next::Restore, (Some(0), Some(100))),
+        (45, 2, Next::Restore, (Some(0), Some(100))),
+        (1800, 2, Next::StableDead, (Some(0), Some(100))),
+    ] {
+        if healthy > 0 {
+            hosts(&world, "green", &[TargetState::Healthy; 2]);
+        }
+        let event = Event { restoration, ..event(the_plan()) };
+        let output = handle(&world, &world, later(seconds), event).await.unwrap();
+        assert_eq!((output.next, weights(&world, 1)), (next, weight), "{seconds}: {}", output.cause);
+        restoration = output.restoration;
+    }
+}
+
+/// What was found dead stays so while nobody can tell.
+#[tokio::test]
+async fn a_dead_slot_is_not_taken_for_healthy_because_its_health_cannot_be_read() {
+    let world = shifted();
+    hosts(&world, "blue", &[TargetState::Unhealthy; 2]);
+    hosts(&world, "green", &[TargetState::Unhealthy; 2]);
+    let first = handle(&world, &world, now, event(the_plan())).await.unwrap();
+    for _ in 0..2 {
+        let error = throttled("DescribeTargetHealth");
+        world.plan_fault(Fault::before("DescribeTargetHealth", group("blue").as_str(), error));
+    }
+    let event = Event { restoration: first.restoration, ..event(the_plan()) };
+    let second = handle(&world, &world, later(15), event).await.unwrap();
+    assert_eq!((second.next, second.restoration.dead_looks), (Next::Page, 2));
 }
 
 /// Both are dead: back to what is known, and people are called all the same, until it is healthy, or the time is over.
@@ -440,6 +503,46 @@ async fn a_slot_that_was_taken_out_is_attached_and_its_health_awaited() {
     hosts(&world, "blue", &[TargetState::Healthy; 2]);
     assert_eq!(look(first.restoration, 30).await.unwrap().next, Next::Done);
     assert_eq!(world.state().routes[route(1).as_str()], sticky(&[("blue", 1)]));
+}
+
+/// A sticky release that was started without a healthy stable slot, which has come to life since: attached, awaited, and
+/// given everything; and with a plain route beside it, one that stays dead ends the rollback where it is served.
+#[tokio::test]
+async fn sticky_and_plain_routes_end_alike() {
+    for revived in [true, false] {
+        let world = shifted();
+        let mut plan = Plan { without_stable: revived.then(|| "it was dead".into()), ..the_plan() };
+        plan.routes[0].original = sticky(&[("blue", 1)]);
+        world.state().routes.insert(route(1).as_str().into(), sticky(&[("green", 100)]));
+        world.state().routes.insert(route(2).as_str().into(), forwarding(&[("blue", 0), ("green", 100)]));
+        hosts(&world, "blue", &[TargetState::Unused; 2]);
+        hosts(&world, "green", &[TargetState::Healthy; 2]);
+        let mut restoration = Restoration::default();
+        let mut seen = Vec::new();
+        for seconds in [0, 15, 30, 1800, 1815, 1830, 1845] {
+            if revived && seconds == 1800 {
+                hosts(&world, "blue", &[TargetState::Healthy; 2]);
+            }
+            let event = Event { restoration, ..event(plan.clone()) };
+            let output = handle(&world, &world, later(seconds), event).await.unwrap();
+            seen.push(output.next);
+            restoration = output.restoration;
+            if matches!(output.next, Next::Done | Next::StableDead) {
+                break;
+            }
+        }
+        let end = if revived { Next::Done } else { Next::StableDead };
+        assert_eq!(seen.last(), Some(&end), "{seen:?}");
+        let pages = seen.iter().filter(|next| **next == Next::Page).count();
+        assert_eq!(pages, usize::from(!revived), "{seen:?}");
+        let (first, second) = if revived {
+            (sticky(&[("blue", 1)]), forwarding(&[("blue", 1), ("green", 0)]))
+        } else {
+            (sticky(&[("green", 100)]), forwarding(&[("blue", 0), ("green", 100)]))
+        };
+        assert_eq!(world.state().routes[route(1).as_str()], first);
+        assert_eq!(world.state().routes[route(2).as_str()], second);
+    }
 }
 
 /// Out of the route, and the only slot that is left: at once.

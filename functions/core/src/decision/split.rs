@@ -79,6 +79,15 @@ pub fn quiet_from(plan: &Plan, progress: &Progress) -> Option<(Timestamp, u32)> 
     Some((progress.shifted_at?, plan.retirement.quiet_seconds.min(minimum).max(period).next_multiple_of(period)))
 }
 
+/// For how many seconds it must where there are too few requests to tell: within the longest time of the step.
+fn quiet_enough(plan: &Plan, progress: &Progress, needed: u32) -> u32 {
+    let health = &plan.health;
+    let step = plan.steps.get(progress.position).or(plan.steps.last());
+    let late = health.metric_lag_seconds + 2 * health.period_seconds + health.check_seconds;
+    let longest = step.map_or(0, |step| step.max_step_seconds).saturating_sub(late);
+    plan.retirement.quiet_seconds.min(longest).max(needed)
+}
+
 /// At 100 % the stable slot must be measured quiet: proof that no user is left there. Until the split has settled, it is
 /// no reason to hold if it is not.
 fn quiet(plan: &Plan, progress: &Progress, look: &Look, observed: &Observed, settled: Timestamp) -> Option<Gate> {
@@ -90,8 +99,9 @@ fn quiet(plan: &Plan, progress: &Progress, look: &Look, observed: &Observed, set
     let seconds = u64::try_from(run.len()).unwrap_or(u64::MAX) * u64::from(period);
     // Had the shift had no effect, so many requests should have been the stable slot's; where that is few, time tells.
     let missed = sum(&observed.candidate, run) * (1.0 - progress.weight_before.fraction());
-    let sure = missed >= SURPRISING || seconds >= u64::from(plan.retirement.quiet_seconds);
-    let (finding, words) = if seconds >= u64::from(needed) && sure && sum(&observed.candidate, &since) > 0.0 {
+    let sure = missed >= SURPRISING;
+    let needed = if sure { needed } else { quiet_enough(plan, progress, needed) };
+    let (finding, words) = if seconds >= u64::from(needed) && sum(&observed.candidate, &since) > 0.0 {
         (Finding::Proven, format!("the stable slot has been quiet for {seconds} s"))
     } else {
         let lately: Vec<Timestamp> = latest(look.window).into_iter().filter(|start| *start >= settled).collect();

@@ -307,6 +307,24 @@ async fn a_quiet_minute_is_no_proof_where_chance_could_have_made_it() {
     }
 }
 
+/// However long a slot has to be quiet before it is scaled down: a promotion takes no longer than its step.
+#[tokio::test]
+async fn a_long_quiet_time_keeps_no_service_with_little_traffic_from_promotion() {
+    let world = world();
+    for m in 0..12 {
+        minute(&world, m, (3, 0), (0, 0));
+    }
+    let mut plan = the_plan();
+    plan.retirement.quiet_seconds = 86_400;
+    let progress = Progress { weight_before: Percent::whole(95), ..at_100() };
+    let early = look(&world, plan.clone(), progress.clone(), at(10)).await;
+    assert_eq!(
+        gate(&early, "split"),
+        (Finding::Fine, "observed share: the stable slot has been quiet for 480 of 600 s")
+    );
+    assert_eq!(look(&world, plan, progress, at(12)).await.next, Next::Promoted);
+}
+
 /// Half of the traffic goes back to the stable slot only if it is there.
 #[tokio::test]
 async fn a_hold_at_100_percent_stays_there_where_the_stable_slot_is_dead() {
