@@ -360,8 +360,8 @@ async fn testers_and_hooks_come_first() {
     definition["hooks"] = json!({
         "before_traffic": {"function": hook, "timeout_seconds": 100},
         "after_step": {"function": last, "timeout_seconds": 10},
-        "before_promotion": {"function": last},
-        "after_rollback": {"function": last},
+        "before_promotion": {"function": last, "timeout_seconds": 10},
+        "after_rollback": {"function": last, "timeout_seconds": 10},
     });
     put(&shop, &definition).await;
     let users = Traffic::start(&shop.url(), RATE, 0);
