@@ -254,7 +254,9 @@ pub async fn handle(
 fn hear(event: &Event, restoration: &mut Restoration, now: Timestamp) -> (Next, Option<Call>) {
     let point = Point::AfterRollback;
     let Some(asked) = event.plan.hooks.at(point).filter(|_| !restoration.heard) else { return (Next::Done, None) };
-    match hook::standing(asked, point, restoration.pending, &event.hook, now) {
+    // Without any reply it has not been asked: a prompt rollback is followed by another before anyone is.
+    let pending = restoration.pending.filter(|_| event.hook.point == Some(point));
+    match hook::standing(asked, point, pending, &event.hook, now) {
         hook::Standing::Passed => {
             restoration.heard = true;
             (Next::Done, None)

@@ -602,6 +602,12 @@ async fn the_hook_after_a_rollback_is_heard_once_and_its_failure_is_told() {
     let asked = look(Restoration::default(), Value::Null, 0).await.unwrap();
     assert_eq!((asked.next, weights(&world, 1)), (Next::Hook, (Some(1), Some(0))), "traffic is back first");
     assert_eq!(asked.hook.unwrap().payload.point, Point::AfterRollback);
+    let unasked = look(asked.restoration.clone(), Value::Null, 100).await.unwrap();
+    assert_eq!(
+        (unasked.next, unasked.restoration.pending.unwrap().since),
+        (Next::Hook, later(100)()),
+        "its time begins now"
+    );
     assert_eq!(look(asked.restoration.clone(), json!("ok"), 5).await.unwrap().next, Next::Done);
     assert_eq!(look(asked.restoration.clone(), json!("wait"), 5).await.unwrap().next, Next::Hook);
     let failed = look(asked.restoration, json!("fail"), 5).await.unwrap();
