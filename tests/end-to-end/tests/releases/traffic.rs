@@ -144,6 +144,7 @@ async fn the_load_balancers_api_is_throttled_for_a_minute() {
     entered(&release, "Bake").await;
     let nothing = spillway_lab::TokenBucket { burst: 0, refill_per_second: 0.0 };
     lab.alb().faults().throttle(spillway_lab::Actions::All, Some(nothing));
+    // The minute is the fault itself, and not a wait for anything.
     tokio::time::sleep(Duration::from_mins(1)).await;
     lab.alb().faults().throttle(spillway_lab::Actions::All, None);
     let outcome = ended(&release).await;
