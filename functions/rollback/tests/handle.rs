@@ -665,3 +665,23 @@ async fn tells_the_cause_in_words() {
         assert_eq!(handle(&world, &world, now, event).await.unwrap().cause, expected);
     }
 }
+
+/// A route that cannot be read for once is as dead as it was.
+#[tokio::test]
+async fn a_failing_read_makes_nobody_forget_that_a_slot_was_dead() {
+    let world = shifted();
+    let mut plan = Plan { stable_hosts: vec![4], ..the_plan() };
+    (plan.routes[1].stable, plan.routes[1].candidate) = (group("blue-2"), group("green-2"));
+    let live = forwarding(&[("blue-2", 0), ("green-2", 100)]);
+    world.state().routes.insert(route(2).as_str().into(), live);
+    hosts(&world, "blue", &[TargetState::Unhealthy; 2]);
+    for name in ["green", "green-2"] {
+        hosts(&world, name, &[TargetState::Healthy; 2]);
+    }
+    let first = handle(&world, &world, now, event(plan.clone())).await.unwrap();
+    let error = throttled("DescribeRules");
+    world.plan_fault(Fault::before("DescribeRules", route(1).as_str(), error));
+    let event = Event { restoration: first.restoration, ..event(plan) };
+    let second = handle(&world, &world, later(15), event).await.unwrap();
+    assert_eq!((second.next, second.restoration.dead_looks), (Next::Restore, 1));
+}
