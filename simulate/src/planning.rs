@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rand::SeedableRng;
 use spillway_core::arn::{RouteArn, TargetGroupArn};
 use spillway_core::definition::{
-    Compute, HealthPolicy, LatencyPolicy, Readiness, Retirement, ServiceDefinition, ServiceName, SlotDefinition,
-    Strategy, TrafficPolicy,
+    Compute, HealthPolicy, LatencyPolicy, OnConflict, Readiness, Retirement, ServiceDefinition, ServiceName,
+    SlotDefinition, Strategy, TrafficPolicy,
 };
 use spillway_core::hook::Hooks;
 use spillway_core::judge::Counts;
@@ -73,6 +73,7 @@ fn definition(strategy: &Strategy, health: &HealthPolicy) -> ServiceDefinition {
         readiness: Readiness::default(),
         health: HealthPolicy { alarms: Vec::new(), metrics: Vec::new(), ..health.clone() },
         retirement: Retirement::default(),
+        on_conflict: OnConflict::default(),
         traffic: TrafficPolicy::default(),
         test_routes: Vec::new(),
         hooks: Hooks::default(),

@@ -5,6 +5,7 @@ use spillway_core::decision::gates::{self, Finding, Gate, Kind, Reference};
 use spillway_core::decision::{self, Command, Next, rules};
 use spillway_core::judge::comparison::{Comparison, Terms};
 use spillway_core::judge::{Counts, Pair};
+use spillway_core::lease::Notices;
 use spillway_core::plan::Plan;
 use spillway_core::progress::Progress;
 use spillway_core::weight::Percent;
@@ -91,10 +92,12 @@ impl<'a> Simulation<'a> {
             let before = reference.baseline(hour_before);
             let mut gates = gates::of_comparison(self.plan, &comparison, &comparison, reference, before);
             gates.extend(self.quiet(&progress, complete));
+            let notices = Notices::default();
             let seen = rules::Seen {
                 now: at(now),
                 measured_to: at(complete),
                 command: Command::None,
+                notices: Ok(&notices),
                 reference,
                 comparison: &comparison,
                 gates: &gates,

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,7 +29,8 @@ where
     let handle = &handle;
     lambda_runtime::run(service_fn(move |invocation: LambdaEvent<Value>| async move {
         let span = span(&invocation.payload, &invocation.context.request_id);
-        answer(invocation.payload, handle).instrument(span).await
+        let payload = with_deadline(invocation.payload, invocation.context.deadline);
+        answer(payload, handle).instrument(span).await
     }))
     .await
 }
@@ -56,6 +58,16 @@ where
             Err(diagnostic)
         }
     }
+}
+
+/// Tells the handler when its invocation is ended at the latest, by the lease that it works under: what it may still
+/// change then, the lease must cover.
+fn with_deadline(mut payload: Value, milliseconds: u64) -> Value {
+    let deadline = i64::try_from(milliseconds).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
+    if let (Some(Value::Object(lease)), Some(deadline)) = (payload.get_mut("lease"), deadline) {
+        lease.insert("deadline".into(), deadline.to_string().into());
+    }
+    payload
 }
 
 fn serde_path<Event: DeserializeOwned>(payload: Value) -> Result<Event, String> {

@@ -1,6 +1,6 @@
 //! The lease check that stands before every change.
 
-use spillway_core::lease::{Lease, LeaseLost};
+use spillway_core::lease::{Lease, LeaseRecord, NotHeld};
 use thiserror::Error;
 
 use crate::error::{ApiError, Named};
@@ -9,9 +9,9 @@ use crate::ports::Leases;
 /// Why nothing may be changed.
 #[derive(Debug, Error)]
 pub enum LeaseError {
-    /// It is no longer ours.
+    /// It is no longer ours, or not for long enough.
     #[error(transparent)]
-    Lost(#[from] LeaseLost),
+    NotHeld(#[from] NotHeld),
     /// Whose it is could not be read.
     #[error("cannot tell whether the lease is still ours")]
     Unread(#[from] ApiError),
@@ -20,18 +20,20 @@ pub enum LeaseError {
 impl Named for LeaseError {
     fn name(&self) -> &'static str {
         match self {
-            Self::Lost(_) => "LeaseLost",
+            Self::NotHeld(NotHeld::Lost(_)) => "LeaseLost",
+            Self::NotHeld(NotHeld::TooShort { .. }) => "LeaseTooShort",
             Self::Unread(error) => error.name(),
         }
     }
 }
 
-/// Checks that the lease is still ours. An invocation can outlive its task and its execution, and a redriven
-/// execution comes late, so every function asks before every change.
+/// Checks that the lease is still ours, and gives it as it stands. An invocation can outlive its task and its
+/// execution, and a redriven execution comes late, so every function asks before every change.
 ///
 /// # Errors
 /// [`LeaseError`]; then nothing may be changed.
-pub async fn verify(leases: &impl Leases, lease: &Lease) -> Result<(), LeaseError> {
+pub async fn verify(leases: &impl Leases, lease: &Lease) -> Result<LeaseRecord, LeaseError> {
     let record = leases.read(&lease.service).await?;
-    Ok(lease.verify(record.as_ref())?)
+    lease.verify(record.as_ref())?;
+    Ok(record.unwrap_or_default())
 }

@@ -8,7 +8,7 @@ use std::future::Future;
 use spillway_core::arn::{AlarmArn, RouteArn, TargetGroupArn};
 use spillway_core::compute::{EcsState, GroupState};
 use spillway_core::definition::{AutoScalingGroupName, EcsService, ServiceName};
-use spillway_core::lease::LeaseRecord;
+use spillway_core::lease::{Freeze, LeaseRecord};
 use spillway_core::metrics::{Query, Series, Window};
 use spillway_core::plan::AlarmState;
 use spillway_core::route::Action;
@@ -58,6 +58,9 @@ pub trait Alarms: Sync {
 pub trait Leases: Sync {
     /// The lease as it stands, read consistently; `None` if the service never had one.
     fn read(&self, service: &ServiceName) -> impl Future<Output = Result<Option<LeaseRecord>, ApiError>> + Send;
+
+    /// The freeze of all services together, read consistently, over or not.
+    fn freeze_of_all(&self) -> impl Future<Output = Result<Option<Freeze>, ApiError>> + Send;
 }
 
 /// ECS services.

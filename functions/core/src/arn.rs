@@ -166,7 +166,8 @@ impl AlarmArn {
 }
 
 /// Region and account of an ARN: `eu-west-1:123456789012`.
-fn home(arn: &str) -> &str {
+#[must_use]
+pub fn home(arn: &str) -> &str {
     let mut colons = arn.match_indices(':').map(|(at, _)| at).skip(2);
     let (Some(start), Some(_), Some(end)) = (colons.next(), colons.next(), colons.next()) else { return "" };
     &arn[start + 1..end]

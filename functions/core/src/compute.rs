@@ -24,6 +24,9 @@ pub struct Preparation {
     /// The hook that is waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
+    /// Since when people are waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<Timestamp>,
 }
 
 /// An ECS service as it stands.

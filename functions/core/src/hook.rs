@@ -57,6 +57,11 @@ pub enum Point {
     AfterRollback,
 }
 
+impl Point {
+    /// All of them, in the order of a release.
+    pub const ALL: [Self; 4] = [Self::BeforeTraffic, Self::AfterStep, Self::BeforePromotion, Self::AfterRollback];
+}
+
 impl std::fmt::Display for Point {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -24,5 +24,6 @@ pub mod route;
 pub mod slot;
 pub mod targets;
 pub mod text;
+pub mod turn;
 pub mod version;
 pub mod weight;

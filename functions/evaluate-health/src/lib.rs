@@ -3,16 +3,16 @@
 //! Stateless: everything is recomputed from all complete periods since the first exposure, so that a check
 //! may be repeated at will and data that arrive late or are revised are taken in.
 
-use futures_util::future::{join_all, join5, try_join_all};
+use futures_util::future::{join, join_all, join5, try_join_all};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use spillway_aws::error::{ApiError, Named, is_gone};
-use spillway_aws::ports::{Alarms, Metrics, Routes, Targets};
+use spillway_aws::ports::{Alarms, Leases, Metrics, Routes, Targets};
 use spillway_core::arn::AlarmArn;
 use spillway_core::decision::{self, Check, Command, Look, Observed, Sides};
 use spillway_core::drift::Reading;
 use spillway_core::hook::Reply;
-use spillway_core::lease::Lease;
+use spillway_core::lease::{Lease, Notices};
 use spillway_core::metrics::{self, Batch, Metric, Part, Window};
 use spillway_core::plan::{AlarmState, Plan, Side};
 use spillway_core::progress::Progress;
@@ -61,6 +61,7 @@ impl Named for Error {
 pub async fn handle(
     cloudwatch: &(impl Metrics + Alarms),
     load_balancers: &(impl Routes + Targets),
+    leases: &impl Leases,
     clock: impl Fn() -> Timestamp,
     event: Event,
 ) -> Result<Check, Error> {
@@ -70,12 +71,12 @@ pub async fn handle(
     let health = &plan.health;
     let window = Window::complete(exposed, now, health.metric_lag_seconds, health.period_seconds);
     // All at once: what is throttled is tried again for a while, and the function's time is limited.
-    let (observed, routes, candidate_targets, stable_targets, alarms) = join5(
+    let (observed, routes, (candidate_targets, stable_targets), alarms, notices) = join5(
         observe(cloudwatch, &plan, window),
         routes(load_balancers, &plan),
-        targets(load_balancers, &plan.candidate),
-        targets(load_balancers, &plan.stable),
+        join(targets(load_balancers, &plan.candidate), targets(load_balancers, &plan.stable)),
         alarms(cloudwatch, &plan),
+        notices(leases, &lease, now),
     )
     .await;
     let unread = |error: ApiError| error.to_string();
@@ -88,6 +89,7 @@ pub async fn handle(
         stable_targets: stable_targets.map_err(unread),
         alarms: alarms.map_err(unread),
         command,
+        notices: notices.map_err(unread),
         hook,
         release: lease.release().to_owned(),
     };
@@ -145,6 +147,12 @@ async fn routes(source: &impl Routes, plan: &Plan) -> Vec<Reading> {
         Err(error) => Reading::Unread(error.to_string()),
     });
     join_all(readings).await
+}
+
+/// What others want of the release. Whose the lease is does not matter here: nothing is changed.
+async fn notices(leases: &impl Leases, lease: &Lease, now: Timestamp) -> Result<Notices, ApiError> {
+    let (record, all) = join(leases.read(&lease.service), leases.freeze_of_all()).await;
+    Ok(Notices::of(&record?.unwrap_or_default(), all?, now))
 }
 
 async fn alarms(source: &impl Alarms, plan: &Plan) -> Result<Vec<AlarmState>, ApiError> {

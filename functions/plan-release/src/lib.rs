@@ -1,4 +1,4 @@
-//! Plans a release: reads, and changes nothing.
+//! Plans a release, and says whose turn it is when another one runs: reads, and changes nothing.
 //!
 //! Validates the definition and the version, resolves the roles from the live weights, snapshots the routes, looks at
 //! the hours before, expands the steps, and refuses to start when it must, with every reason at once.
@@ -9,13 +9,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use spillway_aws::error::{ApiError, Named};
-use spillway_aws::ports::{Alarms, Metrics, Routes, Targets, Zones};
+use spillway_aws::ports::{Alarms, Leases, Metrics, Routes, Targets, Zones};
 use spillway_core::arn::RouteArn;
 use spillway_core::compute::Preparation;
 use spillway_core::definition::{InvalidDefinition, ServiceDefinition, ServiceName};
-use spillway_core::lease::Lease;
+use spillway_core::lease::{Lease, Notices};
 use spillway_core::plan::{self, Draft, LiveRoute, Overrides, Plan, Refusal, Refused};
 use spillway_core::progress::Progress;
+use spillway_core::slot::Slot;
+use spillway_core::turn::{self, Asking, Turn};
 use spillway_core::version::Version;
 use thiserror::Error;
 
@@ -28,6 +30,20 @@ pub struct Event {
     pub definition: String,
     /// What the release was started with: service, version, and overrides if there are any.
     pub request: Value,
+    /// What to find out. Without it, a plan is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<Conflict>,
+}
+
+/// The lease was found held: whose turn is it?
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Conflict {
+    /// When this release was started.
+    pub since: Timestamp,
+    /// What it was told before.
+    pub before: Turn,
+    /// The status of the execution that it follows; empty where it follows none.
+    pub followed: String,
 }
 
 /// What a release is started with. Parsed in two layers, so that every problem is told at once.
@@ -41,9 +57,19 @@ struct Request {
     overrides: Value,
 }
 
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Output {
+    /// The plan.
+    Planned(Box<Planned>),
+    /// Whose turn it is.
+    Turn(Turn),
+}
+
 /// The plan, and where everything else begins.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Output {
+pub struct Planned {
     /// The plan.
     pub plan: Plan,
     /// The plan as text, for the lease.
@@ -71,6 +97,9 @@ pub enum Error {
     /// The release must not start.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// There is nothing to do.
+    #[error("{0} is what slot {1} serves already")]
+    AlreadyStable(Version, Slot),
     /// A call failed.
     #[error(transparent)]
     Api(#[from] ApiError),
@@ -84,19 +113,24 @@ impl Named for Error {
         match self {
             Self::Definition(_) | Self::OtherService { .. } => "InvalidDefinition",
             Self::Refused(_) => "ReleaseRefused",
+            Self::AlreadyStable(..) => "AlreadyStable",
             Self::Api(error) => error.name(),
             Self::Record(_) => "InvalidInput",
         }
     }
 }
 
-/// Plans.
+/// Plans, or says whose turn it is.
+///
+/// Whatever `homes` allows beside the function's own region and account is for definitions that reach further.
 ///
 /// # Errors
 /// [`Error`]; nothing has been changed.
 pub async fn handle(
     load_balancers: &(impl Routes + Targets + Zones),
     cloudwatch: &(impl Metrics + Alarms),
+    leases: &impl Leases,
+    homes: &[String],
     clock: impl Fn() -> Timestamp,
     event: Event,
 ) -> Result<Output, Error> {
@@ -106,6 +140,22 @@ pub async fn handle(
     }
     let mut refusals = Vec::new();
     let Wishes { version, overrides } = wishes(&event.request, &mut refusals);
+    let record = leases.read(&definition.service).await?.unwrap_or_default();
+    if let Some(Conflict { since, before, followed }) = &event.conflict {
+        let asking = Asking {
+            execution: &event.lease.owner,
+            since: *since,
+            version: version.as_ref(),
+            policy: definition.on_conflict,
+            before,
+            followed: Some(followed.as_str()).filter(|status| !status.is_empty()),
+        };
+        let turn = turn::turn(&asking, &record, clock());
+        tracing::info!(next = ?turn.next, reason = turn.reason, "the lease is held");
+        return Ok(Output::Turn(turn));
+    }
+    refusals.extend(plan::strangers(&definition, event.lease.home(), homes));
+    refusals.extend(Notices::of(&record, leases.freeze_of_all().await?, clock()).freeze.map(Refusal::Frozen));
     let live = routes(load_balancers, &definition.routes, &mut refusals).await?;
     let testers = routes(load_balancers, &definition.test_routes, &mut refusals).await?;
     let roles = match (&live, &overrides) {
@@ -117,6 +167,12 @@ pub async fn handle(
         }
         _ => None,
     };
+    if let (Some(roles), Some(version), Some(live)) = (&roles, &version, &record.live) {
+        // Who overrides something knows what is there.
+        if overrides == Some(Overrides::default()) && live.slot == roles.stable && live.version == *version {
+            return Err(Error::AlreadyStable(version.clone(), live.slot));
+        }
+    }
     let survey =
         survey::survey(load_balancers, cloudwatch, &definition, roles.as_ref(), clock(), &mut refusals).await?;
 
@@ -127,7 +183,8 @@ pub async fn handle(
     for warning in &plan.warnings {
         tracing::warn!(warning);
     }
-    Ok(Output { plan, record, progress: Progress::default(), preparation: Preparation::default() })
+    let planned = Planned { plan, record, progress: Progress::default(), preparation: Preparation::default() };
+    Ok(Output::Planned(Box::new(planned)))
 }
 
 /// The routes as they stand, or nothing when one cannot be read.

@@ -1,13 +1,15 @@
 //! The handler in an in-memory world.
 
 use jiff::{SignedDuration, Timestamp};
-use plan_release::{Error, Event, Output, handle};
+use plan_release::{Conflict, Error, Event, Output, Planned, handle};
 use serde_json::{Value, json};
 use spillway_aws::error::Named;
+use spillway_core::lease::{Freeze, Lease, LeaseRecord, Live};
 use spillway_core::plan::AlarmState;
 use spillway_core::route::{Action, ActionKind, Forward, Stickiness, WeightedGroup};
 use spillway_core::slot::Slot;
 use spillway_core::targets::TargetState;
+use spillway_core::turn::{Next, Turn};
 use spillway_world::{Fault, World, definition, forwarding, group, lease, rejected, route, throttled};
 
 fn now() -> Timestamp {
@@ -19,9 +21,12 @@ fn ago(minutes: i64) -> Timestamp {
     now() - SignedDuration::from_mins(minutes)
 }
 
-async fn plan(world: &World, definition: &Value, request: Value) -> Result<Output, Error> {
-    let event = Event { lease: lease(), definition: definition.to_string(), request };
-    handle(world, world, now, event).await
+async fn plan(world: &World, definition: &Value, request: Value) -> Result<Planned, Error> {
+    let event = Event { lease: lease(), definition: definition.to_string(), request, conflict: None };
+    match handle(world, world, world, &[], now, event).await? {
+        Output::Planned(planned) => Ok(*planned),
+        Output::Turn(turn) => panic!("{turn:?}"),
+    }
 }
 
 fn release(overrides: &Value) -> Value {
@@ -482,6 +487,117 @@ async fn test_routes_are_adopted() {
                 assert!(error.to_string().contains(words) && error.to_string().contains(route(3).as_str()), "{error}");
             }
             (result, _) => panic!("{live:?}: {result:?}"),
+        }
+    }
+}
+
+fn freeze(until: Timestamp) -> Freeze {
+    Freeze { reason: "the sale".into(), owner: "ann".into(), until }
+}
+
+/// Beside every other reason.
+#[tokio::test]
+async fn nothing_starts_in_a_freeze() {
+    for (own, all, frozen) in [
+        (Some(freeze(now() + SignedDuration::from_secs(1))), None, true),
+        (None, Some(freeze(now() + SignedDuration::from_secs(1))), true),
+        (Some(freeze(now())), Some(freeze(ago(1))), false),
+    ] {
+        let world = World::of_shop();
+        world.state().leases.get_mut("shop").unwrap().freeze.clone_from(&own);
+        world.state().freeze_of_all.clone_from(&all);
+        let outcome = plan(&world, &definition(), json!({"service": "shop", "version": {"opaque": ""}})).await;
+        let text = outcome.unwrap_err().to_string();
+        assert!(text.contains("version: "), "{text}");
+        assert_eq!(text.contains("frozen by ann until 2027-01-15T08:00:01Z: the sale"), frozen, "{text}");
+    }
+}
+
+/// The version that serves already is not released again, unless someone overrides something.
+#[tokio::test]
+async fn what_is_live_already_is_nothing_to_do() {
+    let live =
+        |label: &str, slot| Some(Live { version: serde_json::from_value(json!({ "opaque": label })).unwrap(), slot });
+    for (live, overrides, there) in [
+        (live("2", Slot::Blue), Value::Null, true),
+        (live("1", Slot::Blue), Value::Null, false),
+        // Promoted to the other slot, and undone since.
+        (live("2", Slot::Green), Value::Null, false),
+        (live("2", Slot::Blue), json!({"stable": "blue"}), false),
+        (None, Value::Null, false),
+    ] {
+        let world = World::of_shop();
+        world.state().leases.get_mut("shop").unwrap().live.clone_from(&live);
+        match plan(&world, &definition(), release(&overrides)).await {
+            Err(error) => assert!(there && error.name() == "AlreadyStable", "{live:?} {overrides}: {error}"),
+            Ok(_) => assert!(!there, "{live:?} {overrides}"),
+        }
+    }
+}
+
+/// Every ARN that a definition names, of another account or region.
+#[tokio::test]
+async fn what_is_of_another_account_is_refused_unless_allowed() {
+    const HOOK: &str = "arn:aws:lambda:eu-west-1:123456789012:function:smoke";
+    let mut definition = definition();
+    definition["hooks"] = json!({"before_traffic": {"function": HOOK}});
+    definition["slots"]["blue"]["compute"]["ecs_service"]["cluster"] =
+        json!("arn:aws:ecs:eu-west-1:123456789012:cluster/lab");
+    let told = async |owner: &str, homes: &[String]| {
+        let lease = Lease { owner: owner.into(), ..lease() };
+        let event = Event { lease, definition: definition.to_string(), request: release(&Value::Null), conflict: None };
+        let world = World::of_shop();
+        handle(&world, &world, &world, homes, now, event).await.err().map(|error| error.to_string())
+    };
+    let at = |home: &str| format!("arn:aws:states:{home}:execution:release:r");
+    assert_eq!(told(&at("eu-west-1:123456789012"), &[]).await, None);
+    for home in ["us-east-1:123456789012", "eu-west-1:999999999999"] {
+        let text = told(&at(home), &[]).await.unwrap();
+        for path in [
+            "routes[0]",
+            "routes[1]",
+            "slots.blue.target_groups[0]",
+            "slots.blue.compute.ecs_service.cluster",
+            "slots.green.target_groups[0]",
+            "hooks.before_traffic.function",
+        ] {
+            assert!(text.contains(&format!("{path}: arn:aws:")), "{path}: {text}");
+        }
+        assert!(text.contains(&format!("allowed: {home}, or those")), "{text}");
+        assert_eq!(told(&at(home), &["eu-west-1:123456789012".into()]).await, None);
+    }
+}
+
+/// On a conflict it says whose turn it is, from the lease as it stands, and plans nothing.
+#[tokio::test]
+async fn a_conflict_is_decided_by_the_definition() {
+    let held = LeaseRecord {
+        owner: Some("arn:aws:states:::execution:release:other".into()),
+        fence: 9,
+        phase: "baking".into(),
+        since: Some(ago(3)),
+        ..LeaseRecord::default()
+    };
+    for (policy, record, next) in [
+        ("reject", Some(held.clone()), Next::Held),
+        ("queue", Some(held.clone()), Next::Queue),
+        ("supersede", Some(held), Next::Supersede),
+        ("reject", None, Next::Acquire),
+    ] {
+        let world = World::of_shop();
+        world.state().leases.clear();
+        world.state().leases.extend(record.map(|record| ("shop".to_owned(), record)));
+        let mut definition = definition();
+        definition["on_conflict"] = policy.into();
+        let conflict = Some(Conflict { since: ago(1), before: Turn::default(), followed: String::new() });
+        let event =
+            Event { lease: lease(), definition: definition.to_string(), request: release(&Value::Null), conflict };
+        let Output::Turn(turn) = handle(&world, &world, &world, &[], now, event).await.unwrap() else {
+            panic!("it planned")
+        };
+        assert_eq!(turn.next, next, "{turn:?}");
+        if next == Next::Held {
+            assert_eq!(turn.reason, "held by arn:aws:states:::execution:release:other, baking, for 3m");
         }
     }
 }

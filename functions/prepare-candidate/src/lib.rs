@@ -12,9 +12,11 @@ use spillway_aws::ports::{AutoScalingGroups, EcsServices, Leases, Targets, TaskD
 use spillway_core::compute::{
     self, CandidateFailed, EcsState, EcsStep, GroupState, GroupStep, Preparation, wanted_capacity,
 };
+use spillway_core::decision::Command;
+use spillway_core::definition::length::WAITING_FACTOR;
 use spillway_core::definition::{AutoScalingGroup, Compute, EcsService};
 use spillway_core::hook::{self, Call, Point, Reply, Standing};
-use spillway_core::lease::Lease;
+use spillway_core::lease::{Freeze, Lease, Notices};
 use spillway_core::plan::Plan;
 use spillway_core::targets::{self, TargetCounts};
 use spillway_core::version::Version;
@@ -59,6 +61,8 @@ pub enum Next {
     OpenTestRoutes,
     /// Ask the hook, wait, then look again.
     Hook,
+    /// The candidate can take traffic, on an operator's word, which is taken out of the lease first.
+    ConsumeCommand,
     /// The candidate can take traffic.
     Shift,
 }
@@ -76,6 +80,8 @@ pub struct Output {
     pub preparation: Preparation,
     /// The hook to ask, where that is next.
     pub hook: Option<Call>,
+    /// The word to take out of the lease, where that is next.
+    pub command: Command,
 }
 
 /// Why the candidate will not become ready.
@@ -101,6 +107,22 @@ pub enum Error {
     /// The hook before the first traffic does not say ok.
     #[error("{0}")]
     HookFailed(String),
+    /// An operator's word.
+    #[error("aborted by an operator before the first traffic")]
+    Aborted,
+    /// A newer release.
+    #[error("{0} is newer, and takes its place")]
+    Superseded(String),
+    /// The time for it is over.
+    #[error("waited for people for {waited} s before the first traffic, at most {patience} s: {reason}")]
+    WaitedTooLong {
+        /// How long it was waited, in seconds.
+        waited: u64,
+        /// The time for it, in seconds.
+        patience: u64,
+        /// What for.
+        reason: String,
+    },
     /// The time for it is over.
     #[error("the candidate was not ready within {seconds} s: {reason}")]
     NotReady {
@@ -119,6 +141,9 @@ impl Named for Error {
             Self::Failed(_) => "CandidateFailed",
             Self::MixedCompute { .. } => "InvalidInput",
             Self::HookFailed(_) => "HookFailed",
+            Self::Aborted => "Aborted",
+            Self::Superseded(_) => "Superseded",
+            Self::WaitedTooLong { .. } => "WaitedTooLong",
             Self::NotReady { .. } => "CandidateNotReady",
         }
     }
@@ -177,7 +202,14 @@ where
     }
     let now = clock();
     let started = *preparation.started_at.get_or_insert(now);
-    guard::verify(ports.leases, &lease).await?;
+    let record = guard::verify(ports.leases, &lease).await?;
+    let notices = Notices::of(&record, ports.leases.freeze_of_all().await?, now);
+    if record.command == Command::Abort {
+        return Err(Error::Aborted);
+    }
+    if let Some(newer) = notices.superseded_by {
+        return Err(Error::Superseded(newer));
+    }
 
     let capacity = match (&plan.stable.compute, &plan.candidate.compute) {
         (Compute::EcsService(stable), Compute::EcsService(candidate)) => {
@@ -198,14 +230,50 @@ where
 
     let wait_seconds = plan.readiness.poll_seconds;
     let Some(reason) = missing else {
-        return tested(&lease, &plan, preparation, &hook, now).map_err(Error::HookFailed);
+        let output = tested(&lease, &plan, preparation, &hook, now).map_err(Error::HookFailed)?;
+        return permitted(&plan, output, record.command, notices.freeze.as_ref(), now);
     };
     let seconds = plan.readiness.timeout_seconds;
     if now.duration_since(started).as_secs() >= i64::from(seconds) {
         return Err(Error::NotReady { seconds, reason });
     }
     tracing::info!(reason, "the candidate is not ready yet");
-    Ok(Output { next: Next::Wait, reason, wait_seconds, preparation, hook: None })
+    Ok(waiting(reason, wait_seconds, preparation))
+}
+
+fn waiting(reason: String, wait_seconds: u32, preparation: Preparation) -> Output {
+    Output { next: Next::Wait, reason, wait_seconds, preparation, hook: None, command: Command::None }
+}
+
+/// What comes before the first users: people who may ask the release to stay, and whose approval it may need.
+fn permitted(
+    plan: &Plan,
+    output: Output,
+    command: Command,
+    freeze: Option<&Freeze>,
+    now: Timestamp,
+) -> Result<Output, Error> {
+    if output.next != Next::Shift {
+        return Ok(output);
+    }
+    let asks = plan.needs_approval(Percent::ZERO, plan.weight_at(0));
+    let reason = match (command, freeze) {
+        (Command::Pause, _) => "paused by an operator".to_owned(),
+        (_, Some(freeze)) => freeze.to_string(),
+        // It would be taken for a word about the first step otherwise.
+        (Command::Approve, None) if asks => return Ok(Output { next: Next::ConsumeCommand, command, ..output }),
+        (Command::Promote, None) => return Ok(output),
+        (_, None) if asks => "ready, waiting for approval".to_owned(),
+        _ => return Ok(output),
+    };
+    let Output { mut preparation, .. } = output;
+    let since = *preparation.waiting_since.get_or_insert(now);
+    let (waited, patience) = (now.duration_since(since).as_secs().unsigned_abs(), plan.longest_wait_seconds());
+    if waited > patience {
+        return Err(Error::WaitedTooLong { waited, patience, reason });
+    }
+    tracing::info!(reason, "the candidate is ready, and stays without traffic");
+    Ok(waiting(reason, plan.health.check_seconds.saturating_mul(WAITING_FACTOR), preparation))
 }
 
 /// What comes between a candidate that is ready and its first users: testers, and the hook, which may fail.
@@ -236,7 +304,7 @@ fn tested(
         (Next::Shift, "ready".into(), None)
     };
     tracing::info!(reason, "the candidate is ready");
-    Ok(Output { next, reason, wait_seconds: plan.readiness.poll_seconds, preparation, hook })
+    Ok(Output { next, reason, wait_seconds: plan.readiness.poll_seconds, preparation, hook, command: Command::None })
 }
 
 /// Asks for as much of the stable slot as there was when the release was planned, or as the candidate has by now.
@@ -286,7 +354,7 @@ async fn restore<S: EcsServices, R, G: AutoScalingGroups, T, L: Leases>(
         Compute::External => "others scale the stable slot".into(),
     };
     tracing::info!(reason, "the stable slot's capacity");
-    Ok(Output { next: Next::Wait, reason, wait_seconds: plan.readiness.poll_seconds, preparation, hook: None })
+    Ok(waiting(reason, plan.readiness.poll_seconds, preparation))
 }
 
 /// The first group that lacks healthy targets.

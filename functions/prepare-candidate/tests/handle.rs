@@ -5,10 +5,13 @@ use prepare_candidate::{Error, Event, Next, Output, Ports, Role, handle};
 use serde_json::{Value, json};
 use spillway_aws::error::Named;
 use spillway_core::compute::{GroupState, Instance, Preparation, Rollout};
+use spillway_core::decision::Command;
 use spillway_core::definition::Compute;
 use spillway_core::hook::{Call, Point, Reply};
+use spillway_core::lease::{Freeze, Waiting};
 use spillway_core::plan::{Plan, PlannedRoute};
 use spillway_core::targets::TargetState;
+use spillway_core::weight::Percent;
 use spillway_world::{Fault, World, group, lease, plan, route};
 
 fn now() -> Timestamp {
@@ -273,4 +276,59 @@ async fn a_rollback_gets_the_stable_slots_capacity_back() {
     world.state().leases.get_mut("shop").unwrap().fence = 8;
     assert_eq!(restore(&world, &plan).await.unwrap_err().name(), "LeaseLost");
     assert_eq!(world.state().changes.len(), 3);
+}
+
+/// People are heard before the first user is exposed: they may stop it, keep it waiting, and be waited for.
+#[tokio::test]
+async fn people_are_heard_before_the_first_traffic() {
+    let freeze = Freeze { reason: "sale".into(), owner: "ann".into(), until: now() + SignedDuration::from_hours(1) };
+    for (command, approval, frozen, expected) in [
+        (Command::None, false, false, Ok(Next::Shift)),
+        (Command::Pause, false, false, Ok(Next::Wait)),
+        (Command::Resume, false, false, Ok(Next::Shift)),
+        (Command::Abort, false, false, Err("Aborted")),
+        // It may be meant for the first step.
+        (Command::Approve, false, false, Ok(Next::Shift)),
+        (Command::None, true, false, Ok(Next::Wait)),
+        (Command::Approve, true, false, Ok(Next::ConsumeCommand)),
+        (Command::Promote, true, false, Ok(Next::Shift)),
+        (Command::None, false, true, Ok(Next::Wait)),
+        (Command::Approve, true, true, Ok(Next::Wait)),
+        (Command::Promote, false, true, Ok(Next::Wait)),
+        (Command::Abort, false, true, Err("Aborted")),
+    ] {
+        let (world, mut plan) = (World::of_shop(), plan(&json!({"opaque": "2"})));
+        world.state().services.get_mut("shop-green").unwrap().desired = 2;
+        world.settle("shop-green");
+        healthy(&world, 2);
+        plan.approval_at.extend(approval.then_some(Percent::ZERO));
+        world.state().leases.get_mut("shop").unwrap().command = command;
+        world.state().freeze_of_all = frozen.then(|| freeze.clone());
+        let outcome = call(&world, &plan, Preparation::default(), now()).await;
+        let next = outcome.as_ref().map(|output| output.next).map_err(Named::name);
+        assert_eq!(next, expected, "{command:?} {approval} {frozen}");
+        if let Ok(output) = outcome.as_ref()
+            && output.next == Next::Wait
+        {
+            assert_eq!(output.preparation.waiting_since, Some(now()), "{}", output.reason);
+            // Rarer than looks, and not for ever.
+            assert_eq!(output.wait_seconds, 240);
+            let late = now() + SignedDuration::from_secs(plan.longest_wait_seconds() as i64 + 1);
+            world.state().freeze_of_all =
+                frozen.then(|| Freeze { until: late + SignedDuration::from_hours(1), ..freeze.clone() });
+            let over = call(&world, &plan, output.preparation.clone(), late).await;
+            assert_eq!(over.unwrap_err().name(), "WaitedTooLong");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_newer_release_takes_the_place_before_the_first_traffic() {
+    let (world, plan) = (World::of_shop(), plan(&json!({"opaque": "2"})));
+    for (supersede, next) in [(false, Ok(Next::Wait)), (true, Err("Superseded"))] {
+        let waiting = Waiting { execution: "newer".into(), intent: String::new(), since: now(), supersede };
+        world.state().leases.get_mut("shop").unwrap().waiting = Some(waiting);
+        let outcome = call(&world, &plan, Preparation::default(), now()).await;
+        assert_eq!(outcome.map(|output| output.next).map_err(|error| error.name()), next);
+    }
 }

@@ -10,7 +10,7 @@ use spillway_aws::guard::{self, LeaseError};
 use spillway_aws::ports::{Leases, Routes, Targets};
 use spillway_core::arn::{RouteArn, TargetGroupArn};
 use spillway_core::hook::{self, Call, Pending, Point, Reply};
-use spillway_core::lease::Lease;
+use spillway_core::lease::{Lease, NotHeld};
 use spillway_core::plan::{Plan, PlannedRoute};
 use spillway_core::rollback::{self, Hosts, Memory, Move, Patience, Standing};
 use spillway_core::route::{self, Action, UneditableRoute};
@@ -23,6 +23,11 @@ const LONGEST_WAIT: u32 = 600;
 /// ... which double after so many of them: the longest patience must fit into an execution's history.
 const LOOKS_UNTIL_RARER: u32 = 10;
 
+/// Routes that cannot be restored are tried again so often, with a renewed lease each time; then people are called.
+const MOST_FAILURES: u32 = 20;
+/// The longest wait between two such attempts, in seconds.
+const LONGEST_PAUSE: u32 = 60;
+
 /// What to undo, for which release.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Event {
@@ -32,6 +37,9 @@ pub struct Event {
     pub plan: Plan,
     /// Whether the execution has been redriven, and so may come long after its release.
     pub redriven: bool,
+    /// Whether the lease could be renewed right before. If not, users come first, and the lease need not last.
+    #[serde(default = "yes")]
+    pub renewed: bool,
     /// Why: a decision's reason, or the error that a state ended with.
     pub failure: Value,
     /// What earlier calls have found.
@@ -40,6 +48,10 @@ pub struct Event {
     /// What the hook after the rollback has said, if it was asked.
     #[serde(default)]
     pub hook: Reply,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What the calls of one rollback have found so far; carried from call to call by the state machine.
@@ -54,6 +66,8 @@ pub struct Restoration {
     pub dead_looks: u32,
     /// The largest share of the slots' traffic that the candidate has had, route by route.
     pub exposed: Vec<f64>,
+    /// In how many looks in a row routes could not be restored, and nothing else was waited for.
+    pub failures: u32,
     /// Whether people have been called.
     pub paged: bool,
     /// The hook that is waited for.
@@ -70,6 +84,8 @@ pub struct Restoration {
 pub enum Next {
     /// All traffic is on the stable slot.
     Done,
+    /// Some routes could not be restored: wait, then try again.
+    Again,
     /// Ask for the stable slot's capacity, wait, then look again.
     Restore,
     /// Call people, wait, then look again.
@@ -210,7 +226,9 @@ pub async fn handle(
     }
     // While others wait for capacity, a route that fails is tried again with them.
     let unsettled = restored.iter().any(|route| !route.standing.is_settled());
-    if !failed.is_empty() && (!unsettled || patience == Patience::Over) {
+    let stuck = !failed.is_empty() && (!unsettled || patience == Patience::Over);
+    restoration.failures = if stuck { restoration.failures.saturating_add(1) } else { 0 };
+    if restoration.failures > MOST_FAILURES {
         return Err(Error::RollbackIncomplete { total: event.plan.routes.len(), failed });
     }
     for (route, error) in &failed {
@@ -230,7 +248,9 @@ pub async fn handle(
         (false, false) => restoration.dead_looks,
     };
     let over = patience == Patience::Over || (event.plan.without_stable.is_some() && patience == Patience::Waiting);
-    let (next, call) = if !unsettled {
+    let (next, call) = if stuck {
+        (Next::Again, None)
+    } else if !unsettled {
         hear(&event, &mut restoration, now)
     } else if dead && patience != Patience::Fresh && !restoration.paged {
         restoration.paged = true;
@@ -243,9 +263,14 @@ pub async fn handle(
     };
     let poll = event.plan.readiness.poll_seconds;
     let rarer = 1 << (restoration.looks / LOOKS_UNTIL_RARER).min(10);
-    let wait_seconds = poll.saturating_mul(rarer).min(LONGEST_WAIT);
+    let wait_seconds = match next {
+        Next::Again => (1 << (restoration.failures - 1).min(10)).min(LONGEST_PAUSE),
+        _ => poll.saturating_mul(rarer).min(LONGEST_WAIT),
+    };
     restoration.looks = restoration.looks.saturating_add(1);
-    let cause = format!("{}{}{}", cause(&event.failure), standing_words(&event.plan, &restored), restoration.remark);
+    let failures = if stuck { format!("; not yet restored: {}", listed(&failed)) } else { String::new() };
+    let standing = standing_words(&event.plan, &restored);
+    let cause = format!("{}{standing}{failures}{}", cause(&event.failure), restoration.remark);
     tracing::info!(?next, cause, "rollback");
     Ok(Output { next, cause, routes: restored, wait_seconds, restoration, hook: call })
 }
@@ -319,7 +344,8 @@ async fn may_write(leases: &impl Leases, event: &Event) -> Result<bool, LeaseErr
             tracing::warn!(%error, "the lease cannot be read; rolling back all the same");
             Ok(false)
         }
-        verified => verified.map(|()| true),
+        Err(LeaseError::NotHeld(NotHeld::TooShort { .. })) if !event.renewed && !event.redriven => Ok(true),
+        verified => verified.map(|_| true),
     }
 }
 

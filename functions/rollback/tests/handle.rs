@@ -5,6 +5,7 @@ use rollback::{Error, Event, Next, Output, Restoration, handle};
 use serde_json::{Value, json};
 use spillway_aws::error::Named;
 use spillway_core::hook::{Point, Reply};
+use spillway_core::lease::Lease;
 use spillway_core::plan::{Plan, PlannedRoute};
 use spillway_core::rollback::Standing;
 use spillway_core::route::{Action, ActionKind, Stickiness};
@@ -17,7 +18,7 @@ fn now() -> Timestamp {
 
 fn event(plan: Plan) -> Event {
     let (restoration, hook) = (Restoration::default(), Reply::default());
-    Event { lease: lease(), plan, redriven: false, failure: json!("held too long"), restoration, hook }
+    Event { lease: lease(), plan, redriven: false, renewed: true, failure: json!("held too long"), restoration, hook }
 }
 
 fn the_plan() -> Plan {
@@ -55,11 +56,12 @@ async fn goes_on_when_one_route_fails_and_names_it() {
         route(1).as_str(),
         rejected("ModifyRule", "", "OperationNotPermitted"),
     ));
-    let error = roll_back(&world, false).await.unwrap_err();
-    assert_eq!(error.name(), "RollbackIncomplete");
+    let output = roll_back(&world, false).await.unwrap();
+    assert_eq!((output.next, output.wait_seconds), (Next::Again, 1));
     assert!(
-        error.to_string().contains(route(1).as_str()) && error.to_string().contains("OperationNotPermitted"),
-        "{error}"
+        output.cause.contains(route(1).as_str()) && output.cause.contains("OperationNotPermitted"),
+        "{}",
+        output.cause
     );
     assert_eq!((weights(&world, 1), weights(&world, 2)), ((Some(5), Some(95)), (Some(1), Some(0))));
     roll_back(&world, false).await.unwrap();
@@ -70,9 +72,9 @@ async fn goes_on_when_one_route_fails_and_names_it() {
 async fn an_accepted_write_without_effect_is_found_by_reading_back() {
     let world = shifted();
     world.state().deaf_routes.insert(route(2).as_str().into());
-    let error = roll_back(&world, false).await.unwrap_err();
-    assert_eq!(error.name(), "RollbackIncomplete");
-    let text = error.to_string();
+    let output = roll_back(&world, false).await.unwrap();
+    assert_eq!(output.next, Next::Again);
+    let text = output.cause;
     assert!(
         text.contains(route(2).as_str())
             && text.contains("it was given forward to blue 1, green 0 and tells forward to blue 5, green 95"),
@@ -401,7 +403,50 @@ async fn a_route_that_fails_does_not_keep_another_from_its_capacity() {
     let first = look(Restoration::default(), 0).await.unwrap();
     let second = look(first.restoration, 15).await.unwrap();
     assert_eq!((first.next, second.next, weights(&world, 2)), (Next::Restore, Next::Page, (Some(0), Some(100))));
-    assert_eq!(look(second.restoration, 1800).await.unwrap_err().name(), "RollbackIncomplete");
+    let stuck = look(second.restoration, 1800).await.unwrap();
+    assert_eq!((stuck.next, stuck.restoration.failures), (Next::Again, 1));
+}
+
+/// What may pass is tried again for a quarter of an hour, more and more rarely; then people are called.
+#[tokio::test]
+async fn a_route_that_cannot_be_restored_is_tried_again_before_anyone_is_called() {
+    let world = shifted();
+    world.state().deaf_routes.insert(route(2).as_str().into());
+    let mut restoration = Restoration::default();
+    let mut waits = Vec::new();
+    let error = loop {
+        match handle(&world, &world, now, Event { restoration, ..event(the_plan()) }).await {
+            Ok(output) => {
+                assert_eq!(output.next, Next::Again);
+                waits.push(output.wait_seconds);
+                restoration = output.restoration;
+            }
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.name(), "RollbackIncomplete");
+    assert_eq!((waits.len(), &waits[..7], waits[19]), (20, &[1, 2, 4, 8, 16, 32, 60][..], 60));
+    // A look that restores everything forgets the failures.
+    world.state().deaf_routes.clear();
+    let restoration = Restoration { failures: 20, ..Restoration::default() };
+    let output = handle(&world, &world, now, Event { restoration, ..event(the_plan()) }).await.unwrap();
+    assert_eq!((output.next, output.restoration.failures), (Next::Done, 0));
+}
+
+/// A rollback that could outlast its lease writes nothing, unless the lease could not be renewed: users come first.
+#[tokio::test]
+async fn a_lease_that_could_not_be_renewed_need_not_last() {
+    for (renewed, redriven, writes) in [(true, false, false), (false, false, true), (false, true, false)] {
+        let world = shifted();
+        world.state().leases.get_mut("shop").unwrap().until = Some(now());
+        let lease = Lease { deadline: Some(now() + SignedDuration::from_secs(30)), ..lease() };
+        let event = Event { lease, renewed, redriven, ..event(the_plan()) };
+        let outcome = handle(&world, &world, now, event).await;
+        assert_eq!((outcome.is_ok(), world.state().changes.is_empty()), (writes, !writes), "{renewed} {redriven}");
+        if let Err(error) = outcome {
+            assert_eq!(error.name(), "LeaseTooShort");
+        }
+    }
 }
 
 /// The stable slot serves one load balancer, and is dead behind another: that is no state to end in.

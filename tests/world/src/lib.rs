@@ -15,7 +15,7 @@ use spillway_aws::ports::{
 use spillway_core::arn::{AlarmArn, RouteArn, TargetGroupArn};
 use spillway_core::compute::{EcsDeployment, EcsState, GroupState, Rollout};
 use spillway_core::definition::{AutoScalingGroupName, EcsService, ServiceName};
-use spillway_core::lease::LeaseRecord;
+use spillway_core::lease::{Freeze, LeaseRecord};
 use spillway_core::metrics::{Metric, Query, Series, Statistic, Window};
 use spillway_core::plan::AlarmState;
 use spillway_core::route::Action;
@@ -40,6 +40,8 @@ pub struct State {
     pub alarms: BTreeMap<String, AlarmState>,
     /// Leases by service.
     pub leases: BTreeMap<String, LeaseRecord>,
+    /// The freeze of all services.
+    pub freeze_of_all: Option<Freeze>,
     /// ECS services by name.
     pub services: BTreeMap<String, EcsState>,
     /// Revisions registered, by release: ARN and image.
@@ -189,6 +191,10 @@ impl Leases for World {
             }
             Ok(state.leases.get(service.as_str()).cloned())
         })
+    }
+
+    async fn freeze_of_all(&self) -> Result<Option<Freeze>, ApiError> {
+        self.call("GetItem", "*", |state| Ok(state.freeze_of_all.clone()))
     }
 }
 

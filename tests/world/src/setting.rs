@@ -103,7 +103,9 @@ impl World {
                 };
                 state.services.insert(format!("shop-{name}"), service);
             }
-            state.leases.insert("shop".into(), LeaseRecord { owner: Some(lease().owner), fence: 7 });
+            state
+                .leases
+                .insert("shop".into(), LeaseRecord { owner: Some(lease().owner), fence: 7, ..LeaseRecord::default() });
         }
         world
     }

@@ -20,6 +20,7 @@ use crate::drift::Reading;
 use crate::hook::{Call, Reply};
 use crate::judge::comparison::Comparison;
 use crate::judge::{Counts, Pair};
+use crate::lease::Notices;
 use crate::metrics::{self, CountSeries, Traffic, Window};
 use crate::plan::{AlarmState, Plan, PlannedGroup};
 use crate::progress::Progress;
@@ -105,6 +106,8 @@ pub struct Look {
     pub alarms: Result<Vec<AlarmState>, String>,
     /// The operator's wish.
     pub command: Command,
+    /// What others want of the release.
+    pub notices: Result<Notices, String>,
     /// What the hook that was asked last has said.
     pub hook: Reply,
     /// The release's name.
@@ -185,6 +188,7 @@ pub fn check(plan: &Plan, progress: &Progress, look: &Look) -> Check {
         now: look.now,
         measured_to: look.window.end,
         command: look.command,
+        notices: look.notices.as_ref().map_err(String::as_str),
         reference,
         comparison: &comparison,
         gates: &gates,

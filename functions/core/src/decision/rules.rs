@@ -10,6 +10,7 @@ use crate::figures;
 use crate::judge::Pair;
 use crate::judge::comparison::Comparison;
 use crate::judge::sequential::LATE;
+use crate::lease::Notices;
 use crate::plan::{Plan, STICKY};
 use crate::progress::Progress;
 use crate::weight::Percent;
@@ -30,6 +31,8 @@ pub struct Seen<'a> {
     pub measured_to: Timestamp,
     /// The operator's wish.
     pub command: Command,
+    /// What others want of the release, or why that is not known.
+    pub notices: Result<&'a Notices, &'a str>,
     /// What the candidate is compared with.
     pub reference: Reference,
     /// The periods so far.
@@ -60,6 +63,12 @@ pub struct Outcome {
 pub enum Why {
     /// An operator's wish.
     Wish(Command),
+    /// A newer release is to take the place of this one.
+    Superseded,
+    /// Nothing goes on in a freeze.
+    Frozen,
+    /// The definition asks for a person's approval here.
+    NeedsApproval,
     /// A gate failed: its position.
     Failed(usize),
     /// Seconds that were waited for people, and that were allowed.
@@ -110,7 +119,7 @@ pub enum Doubt {
 #[must_use]
 pub fn decide(plan: &Plan, progress: &Progress, seen: &Seen<'_>) -> Outcome {
     let situation = Situation { plan, progress, seen };
-    let Ruling { decision, why, back, held, waiting, overruled } = situation.rule();
+    let Ruling { decision, why, back, held, waiting, overruled } = situation.restrained(situation.rule());
     let mut after = progress.clone();
     let next = match decision {
         Decision::RollBack => Next::RollBack,
@@ -180,6 +189,9 @@ impl Situation<'_> {
         if let Some(failed) = self.gate(Finding::Failed) {
             return Ruling::new(Decision::RollBack, Why::Failed(failed));
         }
+        if self.seen.notices.is_ok_and(|notices| notices.superseded_by.is_some()) {
+            return Ruling::new(Decision::RollBack, Why::Superseded);
+        }
         if let Some(why) = self.out_of_time() {
             return Ruling::new(Decision::RollBack, why);
         }
@@ -199,6 +211,22 @@ impl Situation<'_> {
             return self.inconclusive();
         }
         Ruling::new(Decision::Continue, Why::Nothing)
+    }
+
+    /// A ruling to go on, unless something else than health forbids that. One that is at 100 % has nothing left to shift.
+    fn restrained(&self, ruling: Ruling) -> Ruling {
+        if ruling.decision != Decision::Advance || is_last(self.plan, self.progress) {
+            return ruling;
+        }
+        if self.seen.notices.map_or(true, |notices| notices.freeze.is_some()) {
+            return waiting(Why::Frozen);
+        }
+        let wished = matches!(ruling.why, Why::Wish(_));
+        let next = self.plan.weight_at(self.progress.position + 1);
+        if !wished && self.plan.needs_approval(self.progress.weight, next) {
+            return waiting(Why::NeedsApproval);
+        }
+        ruling
     }
 
     /// The first gate that has a say and says this.
@@ -433,6 +461,15 @@ impl Why {
             Self::Wish(Command::Pause) => "paused by an operator".into(),
             Self::Wish(Command::Promote) => "by an operator, all the way".into(),
             Self::Wish(_) => "approved by an operator".into(),
+            Self::Superseded => match seen.notices.map(|notices| notices.superseded_by.as_deref()) {
+                Ok(Some(newer)) => format!("{newer} is newer, and takes its place"),
+                _ => "a newer release takes its place".into(),
+            },
+            Self::Frozen => match seen.notices {
+                Ok(notices) => notices.freeze.as_ref().map(ToString::to_string).unwrap_or_default(),
+                Err(error) => format!("whether there is a freeze cannot be read: {error}"),
+            },
+            Self::NeedsApproval => format!("well enough, waiting for approval; {}", errors()),
             Self::Failed(gate) => line(gate, plan, seen),
             Self::WaitedTooLong(waited, patience) => format!("waited for people for {waited} s, at most {patience} s"),
             Self::ExposedTooLong(exposed, allowed) => {

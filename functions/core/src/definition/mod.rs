@@ -86,6 +86,23 @@ pub struct ServiceDefinition {
     /// When the slot without traffic is scaled down.
     #[serde(default)]
     pub retirement: Retirement,
+    /// What becomes of a release that comes while another one runs. Default `reject`.
+    #[serde(default)]
+    pub on_conflict: OnConflict,
+}
+
+/// What becomes of a release that comes while another one runs. The same version again is the same release.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// It is turned away.
+    #[default]
+    Reject,
+    /// It waits, for a day at most, until the other one has ended. The newest that waits takes the place of those before.
+    Queue,
+    /// The same, and the other one is rolled back at its next check.
+    Supersede,
 }
 
 /// One slot: a target group for each load balancer, and the compute behind them.

@@ -148,6 +148,13 @@ impl Rules<'_> {
         if !(Percent::whole(5)..=Percent::whole(95)).contains(&strategy.linear.increment) {
             self.note("strategy.linear.increment", "out of range; allowed: 5 to 95");
         }
+        self.count("strategy.approval_at", strategy.approval_at.len(), 0, 20);
+        self.distinct("strategy.approval_at", strategy.approval_at.iter().map(|weight| f64::from(*weight).to_bits()));
+        for (index, weight) in strategy.approval_at.iter().enumerate() {
+            if *weight == Percent::ALL {
+                self.note(&format!("strategy.approval_at[{index}]"), "nothing comes after it; allowed: 0 to 99.9");
+            }
+        }
     }
 
     fn seconds(&mut self, definition: &ServiceDefinition) {

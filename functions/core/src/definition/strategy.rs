@@ -32,6 +32,11 @@ pub struct Strategy {
     /// Whether planning may fit the steps to the expected traffic. Default `auto`.
     #[serde(default)]
     pub adapt: Adapt,
+    /// Weights in percent beyond which a release goes only with a person's approval, below 100; 0 is before the first
+    /// users. Up to 20. While it waits it goes on being judged. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 20)))]
+    pub approval_at: Vec<Percent>,
 }
 
 /// Whether planning may fit the steps to the expected traffic. It says what it did.
@@ -212,6 +217,7 @@ impl Strategy {
             minimum_time_seconds: default_minimum_time(),
             max_step_seconds: default_max_step(),
             adapt: Adapt::default(),
+            approval_at: Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 mod forecast;
 mod refusal;
 mod roles;
+mod strangers;
 mod survey;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ use crate::weight::Percent;
 pub use forecast::Forecast;
 pub use refusal::{Refusal, Refused};
 pub use roles::{LiveRoute, Roles, roles};
+pub use strangers::strangers;
 pub use survey::{AlarmState, History, SlowHistory, Survey, history_window, quantile_window, typical};
 
 /// Least dispersion with group stickiness: an access log split by client called 23 % of equal halves unhealthy at 1,
@@ -51,6 +53,9 @@ pub struct Plan {
     pub routes: Vec<PlannedRoute>,
     /// The steps before the promotion.
     pub steps: Vec<Step>,
+    /// Weights beyond which a person must approve.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approval_at: Vec<Percent>,
     /// When the candidate counts as ready.
     pub readiness: Readiness,
     /// How health is judged.
@@ -245,6 +250,7 @@ impl Draft {
             candidate,
             without_stable: overrides.without_stable,
             routes: roles.routes,
+            approval_at: definition.strategy.approval_at,
             readiness: definition.readiness,
             health,
             baseline,
@@ -341,6 +347,12 @@ impl Plan {
     #[must_use]
     pub fn side(&self, slot: Slot) -> &Side {
         if self.stable.slot == slot { &self.stable } else { &self.candidate }
+    }
+
+    /// Whether going from one weight to another takes a person's approval.
+    #[must_use]
+    pub fn needs_approval(&self, from: Percent, to: Percent) -> bool {
+        self.approval_at.iter().any(|weight| (from..to).contains(weight))
     }
 
     /// A route's group of this slot, and its counterpart.

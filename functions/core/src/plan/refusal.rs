@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use crate::arn::{AlarmArn, LoadBalancerDimension, RouteArn, TargetGroupArn};
 use crate::definition::CustomSource;
+use crate::lease::Freeze;
 use crate::route::UneditableRoute;
 use crate::slot::Slot;
 use crate::targets::TargetCounts;
@@ -151,6 +152,21 @@ pub enum Refusal {
         /// The alarm.
         arn: AlarmArn,
     },
+    /// Something of another region or account.
+    #[error(
+        "{path}: {arn}: of another region or account; allowed: {home}, or those that the installation's SPILLWAY_ALLOWED_HOMES names"
+    )]
+    Stranger {
+        /// Where it stands.
+        path: String,
+        /// The ARN.
+        arn: String,
+        /// The installation's region and account.
+        home: String,
+    },
+    /// A time in which nothing starts.
+    #[error("{0}; wait until then, or lift the freeze")]
+    Frozen(Freeze),
     /// A metric that nobody publishes.
     #[error(
         "health.metrics[{index}].{field}: CloudWatch knows no metric {} in {} with these dimensions for either slot; publish it once (a 0 will do), or correct its namespace, name or dimensions", .wanted.metric, .wanted.namespace

@@ -12,6 +12,7 @@ use spillway_core::hook::Reply;
 use spillway_core::judge::Counts;
 use spillway_core::judge::recording::Minute;
 use spillway_core::judge::replay::{Opinion, Policy, replay};
+use spillway_core::lease::Notices;
 use spillway_core::metrics::{Traffic, Window};
 use spillway_core::plan::{self, AlarmState, Draft, LiveRoute, Overrides, Plan, Survey};
 use spillway_core::progress::Progress;
@@ -181,6 +182,7 @@ fn release(plan: &Plan, around: &Surroundings) -> Ended {
             stable_targets: Ok(vec![TargetCounts { healthy: 2, registered: 2, ..TargetCounts::default() }]),
             alarms: Ok(vec![around.alarm; plan.health.alarms.len()]),
             command: Command::None,
+            notices: Ok(Notices::default()),
             hook: Reply::default(),
             release: "release-1".into(),
         };

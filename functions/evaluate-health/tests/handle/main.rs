@@ -79,7 +79,7 @@ async fn look(world: &World, plan: Plan, progress: Progress, now: Timestamp) -> 
 /// A check of the world as it is.
 async fn look_at(world: &World, plan: Plan, progress: Progress, now: Timestamp) -> Check {
     let event = Event { lease: lease(), plan, progress, command: Command::None, hook: Reply::default() };
-    handle(world, world, || now, event).await.unwrap()
+    handle(world, world, world, || now, event).await.unwrap()
 }
 
 fn the_plan() -> Plan {

@@ -5,6 +5,7 @@ use spillway_aws::error::Named;
 use spillway_core::decision::gates::Finding;
 use spillway_core::decision::{Check, Command, Decision, Next};
 use spillway_core::hook::Reply;
+use spillway_core::lease::{Freeze, Waiting};
 use spillway_core::progress::Progress;
 use spillway_core::targets::TargetState;
 use spillway_core::weight::Percent;
@@ -224,7 +225,7 @@ async fn without_stable_traffic_the_measured_minimum_time_advances_and_an_absolu
 async fn command(world: &World, command: Command, progress: Progress, now: Timestamp) -> Check {
     as_left(world, &the_plan(), &progress);
     let event = Event { lease: lease(), plan: the_plan(), progress, command, hook: Reply::default() };
-    handle(world, world, || now, event).await.unwrap()
+    handle(world, world, world, || now, event).await.unwrap()
 }
 
 #[tokio::test]
@@ -424,6 +425,89 @@ async fn a_check_before_the_first_shift_is_a_mistake() {
         command: Command::None,
         hook: Reply::default(),
     };
-    let error = handle(&world(), &world(), || at(0), event).await.unwrap_err();
+    let error = handle(&world(), &world(), &world(), || at(0), event).await.unwrap_err();
     assert_eq!(error.name(), "InvalidInput");
+}
+
+/// A freeze keeps a healthy candidate where it is, and a sick one from nothing.
+#[tokio::test]
+async fn a_freeze_holds_what_would_go_on_and_lets_go_back() {
+    let world = world();
+    for m in 0..10 {
+        minute(&world, m, (1500, 1), (28_500, 28));
+    }
+    let freeze = Freeze { reason: "sale".into(), owner: "ann".into(), until: at(11) };
+    world.state().freeze_of_all = Some(freeze.clone());
+    let check = look(&world, the_plan(), progress(), at(10)).await;
+    assert_eq!((check.decision, check.next, check.wait_seconds), (Decision::Hold, Next::Bake, 240));
+    assert!(check.reason.starts_with("held at 5 %: frozen by ann until "), "{}", check.reason);
+    assert_eq!(check.progress.waiting_since, Some(at(10)));
+    // It is over at its end, and for what is not read as well.
+    assert_eq!(look(&world, the_plan(), progress(), at(11)).await.decision, Decision::Advance);
+    world.plan_fault(Fault::before("GetItem", "*", throttled("GetItem")));
+    let check = look(&world, the_plan(), progress(), at(11)).await;
+    assert_eq!(check.decision, Decision::Hold);
+    assert!(check.reason.contains("whether there is a freeze cannot be read: GetItem"), "{}", check.reason);
+    // An operator's word waits for its end, but for one.
+    for (command, decision) in
+        [(Command::Promote, Decision::Hold), (Command::Approve, Decision::Hold), (Command::Abort, Decision::RollBack)]
+    {
+        let event = Event { lease: lease(), plan: the_plan(), progress: progress(), command, hook: Reply::default() };
+        let check = handle(&world, &world, &world, || at(10), event).await.unwrap();
+        assert_eq!(check.decision, decision, "{command:?}");
+    }
+    // All users are on the candidate: nothing is left to shift.
+    world.state().leases.get_mut("shop").unwrap().freeze = Some(freeze);
+    for m in 10..13 {
+        minute(&world, m, (1500, 300), (28_500, 28));
+    }
+    world.state().leases.get_mut("shop").unwrap().freeze.as_mut().unwrap().until = at(60);
+    assert_eq!(look(&world, the_plan(), progress(), at(15)).await.decision, Decision::RollBack);
+}
+
+#[tokio::test]
+async fn a_release_is_rolled_back_for_a_newer_one_that_says_so() {
+    let world = world();
+    for m in 0..10 {
+        minute(&world, m, (1500, 1), (28_500, 28));
+    }
+    for (supersede, decision) in [(false, Decision::Advance), (true, Decision::RollBack)] {
+        let waiting = Waiting { execution: "newer".into(), intent: String::new(), since: at(1), supersede };
+        world.state().leases.get_mut("shop").unwrap().waiting = Some(waiting);
+        let check = look(&world, the_plan(), progress(), at(10)).await;
+        assert_eq!(check.decision, decision);
+        if supersede {
+            assert_eq!(check.reason, "rolled back from 5 %: newer is newer, and takes its place");
+        }
+    }
+}
+
+/// At the weights that the definition names a person is waited for, and the candidate goes on being judged.
+#[tokio::test]
+async fn a_step_can_ask_for_approval() {
+    let world = world();
+    for m in 0..10 {
+        minute(&world, m, (1500, 1), (28_500, 28));
+    }
+    let asking = |weight: u16| {
+        let mut plan = the_plan();
+        plan.approval_at.push(Percent::whole(weight));
+        plan
+    };
+    for (weight, decision) in
+        [(5, Decision::Hold), (49, Decision::Hold), (50, Decision::Advance), (1, Decision::Advance)]
+    {
+        let check = look(&world, asking(weight), progress(), at(10)).await;
+        assert_eq!(check.decision, decision, "{weight}: {}", check.reason);
+    }
+    let check = look(&world, asking(5), progress(), at(10)).await;
+    assert!(check.reason.starts_with("held at 5 %: well enough, waiting for approval; errors: "), "{}", check.reason);
+    let command = Command::Approve;
+    let event = Event { lease: lease(), plan: asking(5), progress: progress(), command, hook: Reply::default() };
+    let check = handle(&world, &world, &world, || at(10), event).await.unwrap();
+    assert_eq!((check.next, check.progress.position), (Next::ConsumeCommand, 1));
+    for m in 10..13 {
+        minute(&world, m, (1500, 300), (28_500, 28));
+    }
+    assert_eq!(look(&world, asking(5), check.progress, at(15)).await.decision, Decision::RollBack);
 }

@@ -222,7 +222,7 @@ async fn a_release_that_begins_at_100_percent_asks_before_it_is_promoted() {
     assert_eq!((check.next, check.hook.unwrap().payload.point), (Next::Hook, Point::BeforePromotion));
     let (command, hook) = (Command::Approve, Reply::default());
     let event = Event { lease: lease(), plan, progress, command, hook };
-    assert_eq!(handle(&world, &world, || at(9), event).await.unwrap().next, Next::Promoted);
+    assert_eq!(handle(&world, &world, &world, || at(9), event).await.unwrap().next, Next::Promoted);
 }
 
 fn at_100() -> Progress {
@@ -468,7 +468,7 @@ async fn hooks_are_asked_where_a_step_is_over() {
         async |progress: Progress, point: Option<Point>, answer: serde_json::Value, command: Command, minute: i64| {
             let hook = Reply { point, answer };
             let event = Event { lease: lease(), plan: plan.clone(), progress, command, hook };
-            handle(&world, &world, || at(minute), event).await.unwrap()
+            handle(&world, &world, &world, || at(minute), event).await.unwrap()
         };
     let none = serde_json::Value::Null;
     let early = ask(progress(), None, none.clone(), Command::None, 4).await;
