@@ -93,7 +93,7 @@ pub fn turn(asking: &Asking<'_>, record: &LeaseRecord, now: Timestamp) -> Turn {
     if let Some(status) = asking.followed.filter(|_| !before.following.is_empty()) {
         let followed = &before.following;
         match status {
-            "RUNNING" | "PENDING_REDRIVE" => return follow(asking, followed, now),
+            "RUNNING" => return follow(asking, followed, now),
             "SUCCEEDED" => return say(Next::Promoted, format!("{followed} brought the same version")),
             // It died before its turn, so that this version was not tried at all.
             _ if waiting.is_some_and(|waiting| waiting.execution == *followed) => waiting = None,

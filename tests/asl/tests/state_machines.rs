@@ -15,7 +15,7 @@ fn text(name: &str) -> String {
     std::fs::read_to_string(root().join("statemachine").join(name)).unwrap()
 }
 
-const MACHINES: [&str; 3] = ["release.asl.json", "retire.asl.json", "rollback.asl.json"];
+const MACHINES: [&str; 4] = ["release.asl.json", "retire.asl.json", "rollback.asl.json", "guard.asl.json"];
 
 #[test]
 fn the_machines_keep_every_rule() {
@@ -35,7 +35,7 @@ fn every_rule_can_be_broken() {
         ("/States/ShiftWeight/Catch", Value::Null, "ShiftWeight: does not catch States.ALL"),
         ("/States/ShiftWeight/Retry/0/ErrorEquals/0", json!("States.ALL"), "States.ALL does not stand alone"),
         ("/States/ShiftWeight/Retry/0/ErrorEquals/0", json!("Unavailable"), "does not retry Lambda.Client"),
-        ("/States/RollBack/Retry/1/JitterStrategy", Value::Null, "retries without full jitter"),
+        ("/States/RollBack/Retry/0/JitterStrategy", Value::Null, "retries without full jitter"),
         ("/States/IsReady/Default", json!("Nowhere"), "goes to Nowhere, which does not exist"),
         ("/States/Bake/Next", json!("ShiftWeight"), "ShiftWeight: Bake comes before it and does not renew"),
         ("/States/WhatNext/Choices/0/Condition", json!("{% $count($plan) > 1 %}"), "not in the subset"),

@@ -18,8 +18,6 @@ pub const PARAMETER_PREFIX: &str = "/spillway/services/";
 
 /// The machines, in the order in which they refer to each other.
 const MACHINES: [&str; 4] = ["retire", "release", "rollback", "guard"];
-/// Machines that may be absent.
-const OPTIONAL: [&str; 1] = ["guard"];
 const TOPIC: &str = "spillway-pages";
 
 /// Why a state machine could not be created.
@@ -77,7 +75,6 @@ impl StateMachines {
             let path = workspace().join("statemachine").join(format!("{machine}.asl.json"));
             let text = match fs::read_to_string(&path) {
                 Ok(text) => text,
-                Err(error) if error.kind() == io::ErrorKind::NotFound && OPTIONAL.contains(&machine) => continue,
                 Err(source) => return Err(StateMachineError::Read { path, source }),
             };
             let body = json!({
@@ -91,6 +88,7 @@ impl StateMachines {
             values.insert(format!("{machine}_state_machine_arn"), arn.clone());
             arns.insert(machine.to_owned(), arn);
         }
+        post_guards(aws, &arns).await?;
         Ok(Self { aws: aws.clone(), arns, pages })
     }
 
@@ -126,11 +124,52 @@ impl StateMachines {
 async fn create_table(aws: &Aws) -> Result<(), AwsError> {
     let body = json!({
         "TableName": LEASE_TABLE,
-        "AttributeDefinitions": [{"AttributeName": "service", "AttributeType": "S"}],
+        "AttributeDefinitions": [
+            {"AttributeName": "service", "AttributeType": "S"},
+            {"AttributeName": "owner", "AttributeType": "S"},
+        ],
         "KeySchema": [{"AttributeName": "service", "KeyType": "HASH"}],
+        "GlobalSecondaryIndexes": [{
+            "IndexName": "owner",
+            "KeySchema": [{"AttributeName": "owner", "KeyType": "HASH"}],
+            "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["fence"]},
+        }],
         "BillingMode": "PAY_PER_REQUEST",
     });
     aws.call_json("DynamoDB_20120810.CreateTable", &body).await?;
+    Ok(())
+}
+
+/// Starts a guard whenever an execution of a machine has ended, and every minute. A recovery that fails is left to the
+/// schedule: its own end would start the next at once.
+async fn post_guards(aws: &Aws, arns: &BTreeMap<String, String>) -> Result<(), AwsError> {
+    let ended = |machines: &[&str], statuses: &[&str]| {
+        let arns: Vec<&String> = machines.iter().filter_map(|machine| arns.get(*machine)).collect();
+        json!({
+            "source": ["aws.states"],
+            "detail-type": ["Step Functions Execution Status Change"],
+            "detail": {"status": statuses, "stateMachineArn": arns},
+        })
+    };
+    let any = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"];
+    for (name, pattern) in [
+        ("spillway-guard-ended", Some(ended(&["release", "retire"], &any))),
+        ("spillway-guard-recovered", Some(ended(&["rollback"], &any[..1]))),
+        ("spillway-guard-schedule", None),
+    ] {
+        let mut rule = json!({"Name": name, "State": "ENABLED"});
+        match pattern {
+            Some(pattern) => rule["EventPattern"] = pattern.to_string().into(),
+            None => rule["ScheduleExpression"] = "rate(1 minute)".into(),
+        }
+        aws.call_json("AWSEvents.PutRule", &rule).await?;
+        let target = json!({
+            "Id": "guard",
+            "Arn": arns.get("guard"),
+            "RoleArn": format!("arn:aws:iam::{ACCOUNT}:role/spillway-guard-events"),
+        });
+        aws.call_json("AWSEvents.PutTargets", &json!({"Rule": name, "Targets": [target]})).await?;
+    }
     Ok(())
 }
 

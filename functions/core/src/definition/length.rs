@@ -6,7 +6,8 @@ use super::{HealthPolicy, Readiness};
 use crate::judge::sequential::Horizon;
 use crate::weight::Percent;
 
-/// The most history events that planning allows. An execution may have 25 000; the rest is for retries.
+/// The most history events that planning allows. An execution may have 25 000; the rest is for a day in the queue, which
+/// takes some 1 500, and for retries.
 pub const MAX_HISTORY_EVENTS: u64 = 20_000;
 /// The longest release that planning allows, in seconds: the machine's own time-out is 30 days.
 pub const MAX_RELEASE_SECONDS: u64 = 29 * 86_400;
