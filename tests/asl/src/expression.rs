@@ -4,6 +4,8 @@
 //! no compensation. So the others may only follow paths and compare, and even a Task computes nothing but a
 //! time-out's end and a parameter's name, and reads recorded JSON. What to do next comes from the functions.
 
+use serde_json::Value;
+
 /// What an expression may be.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Expression {
@@ -12,7 +14,7 @@ pub enum Expression {
     /// `$ready = true`, `$next = 'bake'`, `$fence = $lease.fence`.
     Equals(Box<Self>, Box<Self>),
     /// `'bake'`, `true`.
-    Literal(String),
+    Literal(Value),
     /// `$exists($states.context.Execution.RedriveTime)`: never fails.
     Exists(Vec<String>),
     /// `$string($failure)`: never fails on a value that is there.
@@ -53,10 +55,10 @@ impl Expression {
             };
         }
         if let Some(literal) = quoted(text) {
-            return Ok(Self::Literal(literal));
+            return Ok(Self::Literal(literal.into()));
         }
         if ["true", "false"].contains(&text) {
-            return Ok(Self::Literal(text.into()));
+            return Ok(Self::Literal((text == "true").into()));
         }
         path(text).map_or_else(refused, |path| Ok(Self::Path(path)))
     }
@@ -97,18 +99,25 @@ fn path(text: &str) -> Option<Vec<String>> {
         .then_some(parts)
 }
 
+/// The expression that a text is; `None` if it is a literal.
+///
+/// # Errors
+/// A text that is not in the subset, or of which only a part is an expression.
+pub fn embedded(text: &str) -> Result<Option<Expression>, String> {
+    match text.strip_prefix("{%").and_then(|rest| rest.strip_suffix("%}")) {
+        Some(inner) => Expression::parse(inner).map(Some),
+        None if text.contains("{%") => Err(format!("an expression inside of a text: {text}")),
+        None => Ok(None),
+    }
+}
+
 /// Every expression in a value, however deep. Strings without `{% %}` are literals.
 ///
 /// # Errors
 /// The first text that is not in the subset.
-pub fn expressions(value: &serde_json::Value) -> Result<Vec<Expression>, String> {
-    use serde_json::Value;
+pub fn expressions(value: &Value) -> Result<Vec<Expression>, String> {
     match value {
-        Value::String(text) => match text.strip_prefix("{%").and_then(|rest| rest.strip_suffix("%}")) {
-            Some(inner) => Ok(vec![Expression::parse(inner)?]),
-            None if text.contains("{%") => Err(format!("an expression inside of a text: {text}")),
-            None => Ok(Vec::new()),
-        },
+        Value::String(text) => Ok(embedded(text)?.into_iter().collect()),
         Value::Array(items) => items.iter().map(expressions).collect::<Result<Vec<_>, _>>().map(|all| all.concat()),
         Value::Object(fields) => {
             fields.values().map(expressions).collect::<Result<Vec<_>, _>>().map(|all| all.concat())

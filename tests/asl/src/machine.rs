@@ -167,6 +167,23 @@ impl Machine {
     }
 }
 
+/// The text of a machine with every `${name}` replaced by its value.
+///
+/// # Errors
+/// The first name that has no value, or that no `}` ends.
+pub fn fill(text: &str, values: &BTreeMap<String, String>) -> Result<String, String> {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, from)) = rest.split_once("${") {
+        let (name, after) = from.split_once('}').ok_or("a placeholder does not end")?;
+        filled.push_str(before);
+        filled.push_str(values.get(name).ok_or_else(|| format!("no value for ${{{name}}}"))?);
+        rest = after;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
 impl State {
     /// Every way out.
     #[must_use]

@@ -1,11 +1,12 @@
 //! The state machines that ship keep the rules, and the rules can be broken.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use spillway_asl::interpret::Program;
 use spillway_asl::lint::lint;
-use spillway_asl::machine::Machine;
+use spillway_asl::machine::{Machine, fill};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -58,6 +59,25 @@ fn every_rule_can_be_broken() {
         }
         let broken = lint(&Machine::parse(&machine.to_string()).unwrap());
         assert!(broken.iter().any(|rule| rule.contains(expected)), "{pointer}: {broken:?}");
+    }
+}
+
+/// A machine with something in every placeholder.
+fn filled(name: &str) -> Machine {
+    let text = text(name);
+    let placeholders = text.split("${").skip(1).map(|part| part.split('}').next().unwrap());
+    let values =
+        placeholders.map(|name| (name.to_owned(), if name.contains("milli") { "60000" } else { name }.to_owned()));
+    Machine::parse(&fill(&text, &values.collect()).unwrap()).unwrap()
+}
+
+#[test]
+fn the_machines_can_be_interpreted() {
+    for name in MACHINES {
+        Program::compile(&filled(name), name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let unfilled = Machine::parse(&text(name)).unwrap();
+        assert!(Program::compile(&unfilled, name).unwrap_err().contains("a placeholder is not filled"));
+        assert!(fill(&text(name), &BTreeMap::new()).unwrap_err().starts_with("no value for ${"), "{name}");
     }
 }
 
