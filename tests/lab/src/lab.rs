@@ -80,7 +80,7 @@ impl Builder {
         self
     }
 
-    /// How long a lease lasts. Default: 5 s longer than the functions' time-out.
+    /// How long a lease lasts. Default: 5 s longer than two invocations.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = Some(lease);
         self
@@ -134,7 +134,7 @@ impl Builder {
         let application = functions.program(APPLICATION)?.to_owned();
         let machines = if machinery {
             functions.create_all().await?;
-            let lease = lease.unwrap_or(function_timeout + Duration::from_secs(5));
+            let lease = lease.unwrap_or(function_timeout * 2 + Duration::from_secs(5));
             Some(StateMachines::create(&aws, &functions, lease).await?)
         } else {
             None

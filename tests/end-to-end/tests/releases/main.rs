@@ -20,3 +20,6 @@ mod judged;
 
 /// Where traffic really goes: sticky clients, strangers, slow load balancers, dead slots, testers, and the way back.
 mod traffic;
+
+/// What becomes of executions that die, come too late, or come twice.
+mod guarded;
