@@ -1,7 +1,7 @@
 use serde_json::json;
 use spillway_end_to_end::{
-    PATIENCE, RATE, Scene, assert_all_on, assert_cause, assert_failed, assert_free, assert_succeeded, ended, entered, lab,
-    quick, sound,
+    PATIENCE, RATE, Scene, assert_all_on, assert_cause, assert_failed, assert_free, assert_succeeded, ended, entered,
+    lab, quick, sound,
 };
 use spillway_lab::{Execution, Lab, Service, Slot, Status, Traffic, eventually};
 
@@ -73,7 +73,7 @@ async fn several_guards_at_once_recover_what_is_lost_and_nothing_else() {
     lab.stop().await;
 }
 
-async fn serving(lab: &Lab, policy: &str) -> (Service<'_>, Traffic) {
+async fn serving<'a>(lab: &'a Lab, policy: &str) -> (Service<'a>, Traffic) {
     let shop = lab.service("shop").start().await.unwrap();
     let mut definition = quick(&shop).await;
     definition["on_conflict"] = policy.into();
@@ -152,9 +152,7 @@ async fn nothing_goes_on_in_a_freeze() {
     let scene = Scene::new(&lab, |_| {}).await;
     let release = scene.start(&sound(&scene.shop, "v2")).await;
     entered(&release, "ShiftWeight").await;
-    let freeze = |until: &str| {
-        json!({"freeze": {"M": {"reason": {"S": "the sale"}, "owner": {"S": "ann"}, "until": {"S": until}}}})
-    };
+    let freeze = |until: &str| json!({"freeze": {"M": {"reason": {"S": "the sale"}, "owner": {"S": "ann"}, "until": {"S": until}}}});
     scene.shop.update_lease(&freeze("2126-01-01T00:00:00Z")).await.unwrap();
     let held = eventually(PATIENCE, || async {
         let events = release.history().await.unwrap();

@@ -1,0 +1,316 @@
+//! What the functions see and change: routes, compute, targets, and the traffic that follows from them.
+//!
+//! It is as simple as faithful allows: capacity is there as soon as it is asked for, routes are as they were written, and
+//! metrics are what the weights over time make of a steady traffic.
+
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use spillway_core::arn::{RouteArn, TargetGroupArn};
+use spillway_core::compute::{EcsDeployment, EcsState, Rollout};
+use spillway_core::metrics::{Metric, Query, Series, Statistic, Subject, Window};
+use spillway_core::route::{self, Action};
+use spillway_core::slot::Slot;
+use spillway_core::targets::TargetState;
+
+/// Requests of users to one route in a minute: enough to know after one minute what a candidate is like.
+const REQUESTS: f64 = 200_000.0;
+/// The share of them that fails on a sound version, and on a sick one.
+const ERRORS: [f64; 2] = [0.001, 0.2];
+/// How long ago weights still matter.
+const MEMORY: SignedDuration = SignedDuration::from_hours(2);
+
+/// One slot's compute.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Capacity {
+    /// Tasks.
+    pub desired: u32,
+    /// The task definition revision.
+    pub revision: String,
+    /// Number of its deployment.
+    pub deployment: u32,
+    /// Whether its tasks fail their health checks.
+    pub dead: bool,
+}
+
+/// Everything there is, but for leases and executions.
+#[derive(Clone, Debug)]
+pub struct Cloud {
+    /// Routes and their actions; one that is gone is not there.
+    pub routes: BTreeMap<Arc<str>, Arc<Vec<Action>>>,
+    /// The routes of users, all of which have the same traffic.
+    pub users: Vec<Arc<str>>,
+    /// Compute of blue and green.
+    pub capacity: [Capacity; 2],
+    /// Task definition revisions, by the release that registered them.
+    pub revisions: BTreeMap<String, String>,
+    /// Requests of each slot in a minute since then, in thousandths of the whole.
+    pub shares: Vec<(Timestamp, [u32; 2])>,
+    /// The revision that is sick.
+    pub sick: Option<String>,
+    /// The largest fence that something was changed under.
+    pub fence: u64,
+    /// What must never happen, and has.
+    pub violation: Option<String>,
+}
+
+/// Index of a slot.
+#[must_use]
+pub fn index(slot: Slot) -> usize {
+    usize::from(slot == Slot::Green)
+}
+
+/// The slot that a target group's name ends in.
+fn slot_of(group: &TargetGroupArn) -> Option<Slot> {
+    match group.name() {
+        "blue" => Some(Slot::Blue),
+        "green" => Some(Slot::Green),
+        _ => None,
+    }
+}
+
+impl Cloud {
+    /// What stands in for a cloud while it is lent to an invocation.
+    #[must_use]
+    pub(crate) fn nothing() -> Self {
+        let capacity = || Capacity { desired: 0, revision: String::new(), deployment: 0, dead: false };
+        Self {
+            routes: BTreeMap::new(),
+            users: Vec::new(),
+            capacity: [capacity(), capacity()],
+            revisions: BTreeMap::new(),
+            shares: Vec::new(),
+            sick: None,
+            fence: 0,
+            violation: None,
+        }
+    }
+
+    /// The weights of blue and green in a route, where its forward has them.
+    #[must_use]
+    pub fn weights(&self, route: &str) -> [Option<u16>; 2] {
+        let mut weights = [None; 2];
+        for forward in self.routes.get(route).into_iter().flat_map(|actions| route::forwards(actions)) {
+            for group in &forward.groups {
+                if let Some(slot) = slot_of(&group.arn) {
+                    weights[index(slot)] = Some(group.weight);
+                }
+            }
+        }
+        weights
+    }
+
+    /// Whether any route, of users or testers, gives a slot weight.
+    #[must_use]
+    pub fn carries(&self, slot: Slot) -> bool {
+        self.routes.keys().any(|route| self.weights(route)[index(slot)] > Some(0))
+    }
+
+    fn is_attached(&self, slot: Slot) -> bool {
+        self.routes.keys().any(|route| self.weights(route)[index(slot)].is_some())
+    }
+
+    /// Whether a slot would answer.
+    #[must_use]
+    pub fn is_healthy(&self, slot: Slot) -> bool {
+        let capacity = &self.capacity[index(slot)];
+        capacity.desired > 0 && !capacity.dead
+    }
+
+    /// Takes note of a change under this fence.
+    fn changed(&mut self, fence: u64, what: &str) {
+        if fence < self.fence {
+            let newer = self.fence;
+            self.violate(format!("{what} under fence {fence}, after something was changed under fence {newer}"));
+        }
+        self.fence = self.fence.max(fence);
+    }
+
+    /// Notes that something happened which must not; the first one counts.
+    pub fn violate(&mut self, what: String) {
+        self.violation.get_or_insert(what);
+    }
+
+    /// Reads a route.
+    #[must_use]
+    pub fn read(&self, route: &RouteArn) -> Option<Vec<Action>> {
+        self.routes.get(route.as_str()).map(|actions| (**actions).clone())
+    }
+
+    /// Writes a route; `None` if there is none.
+    pub fn write(&mut self, route: &RouteArn, actions: &[Action], fence: u64, now: Timestamp) -> Option<()> {
+        let live = self.routes.get_mut(route.as_str())?;
+        *live = Arc::new(actions.to_vec());
+        self.changed(fence, &format!("route {} was written", route.as_str().rsplit('/').next().unwrap_or_default()));
+        self.shifted(now);
+        Some(())
+    }
+
+    /// Notes how the traffic flows from now on.
+    pub fn shifted(&mut self, now: Timestamp) {
+        let mut shares = [0.0; 2];
+        for route in &self.users {
+            let forwards = self.routes.get(route).into_iter().flat_map(|actions| route::forwards(actions));
+            for forward in forwards {
+                let all: u32 = forward.groups.iter().map(|group| u32::from(group.weight)).sum();
+                for group in &forward.groups {
+                    if let Some(slot) = slot_of(&group.arn).filter(|_| all > 0) {
+                        shares[index(slot)] += f64::from(group.weight) / f64::from(all);
+                    }
+                }
+            }
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few thousands")]
+        let shares = shares.map(|share: f64| (share * 1000.0).round() as u32);
+        if self.shares.last().is_none_or(|(_, last)| *last != shares) {
+            self.shares.push((now, shares));
+        }
+        // What began before the oldest time that matters might as well have begun then.
+        let oldest = now - MEMORY;
+        while self.shares.len() > 1 && self.shares[1].0 <= oldest {
+            self.shares.remove(0);
+        }
+        if self.shares.len() > 1 && self.shares[0].0 < oldest {
+            self.shares[0].0 = oldest;
+        }
+    }
+
+    /// The states of a group's targets.
+    #[must_use]
+    pub fn targets(&self, group: &TargetGroupArn) -> Vec<TargetState> {
+        let Some(slot) = slot_of(group) else { return Vec::new() };
+        let capacity = &self.capacity[index(slot)];
+        let state = match (self.is_attached(slot), capacity.dead) {
+            (false, _) => TargetState::Unused,
+            (true, true) => TargetState::Unhealthy,
+            (true, false) => TargetState::Healthy,
+        };
+        vec![state; capacity.desired as usize]
+    }
+
+    /// An ECS service, `shop-blue` or `shop-green`.
+    #[must_use]
+    pub fn service(&self, slot: Slot) -> EcsState {
+        let Capacity { desired, revision, deployment, .. } = &self.capacity[index(slot)];
+        EcsState {
+            task_definition: revision.clone(),
+            desired: *desired,
+            running: *desired,
+            pending: 0,
+            deployments: vec![EcsDeployment {
+                id: format!("{slot}-{deployment}"),
+                primary: true,
+                task_definition: revision.clone(),
+                rollout: Some(Rollout::Completed),
+                reason: String::new(),
+            }],
+        }
+    }
+
+    /// Changes an ECS service.
+    pub fn update(&mut self, slot: Slot, revision: Option<&str>, desired: u32, anew: bool, fence: u64) {
+        self.changed(fence, &format!("slot {slot} was scaled to {desired}"));
+        if desired < self.capacity[index(slot)].desired && self.carries(slot) {
+            self.violate(format!("slot {slot} was scaled to {desired} while it had traffic"));
+        }
+        let capacity = &mut self.capacity[index(slot)];
+        capacity.desired = desired;
+        if anew || revision.is_some_and(|revision| revision != capacity.revision) {
+            capacity.deployment += 1;
+        }
+        if let Some(revision) = revision {
+            revision.clone_into(&mut capacity.revision);
+        }
+        if desired == 0 {
+            capacity.dead = false;
+        }
+    }
+
+    /// Registers a task definition revision, once for each release.
+    pub fn register(&mut self, release: &str, fence: u64) -> String {
+        self.changed(fence, "a task definition was registered");
+        let revision = format!("{release}-revision");
+        self.revisions.entry(release.to_owned()).or_insert(revision).clone()
+    }
+
+    /// Values of a metric.
+    #[must_use]
+    pub fn values(&self, window: Window, query: &Query) -> Series {
+        let zero = Series::new();
+        let (metric, slots): (Metric, &[Slot]) = match &query.subject {
+            Subject::Group { metric, group, zone: None, .. } => match slot_of(group) {
+                Some(Slot::Blue) => (*metric, &[Slot::Blue]),
+                Some(Slot::Green) => (*metric, &[Slot::Green]),
+                None => return zero,
+            },
+            Subject::LoadBalancer { metric, .. } => (*metric, &Slot::BOTH),
+            _ => return zero,
+        };
+        if !matches!(query.statistic, Statistic::Sum) {
+            return zero;
+        }
+        let mut series = Series::new();
+        for start in window.starts() {
+            let end = start + SignedDuration::from_secs(i64::from(window.period_seconds));
+            let sum: f64 = slots.iter().map(|slot| self.value(metric, *slot, start, end)).sum();
+            if sum > 0.0 {
+                series.insert(start, sum);
+            }
+        }
+        series
+    }
+
+    fn value(&self, metric: Metric, slot: Slot, start: Timestamp, end: Timestamp) -> f64 {
+        let minutes = |from: Timestamp, to: Timestamp| to.duration_since(from).as_millis() as f64 / 60_000.0;
+        let mut requests = 0.0;
+        for (at, (since, shares)) in self.shares.iter().enumerate() {
+            // The first one holds for all time before.
+            let from = if at == 0 { start } else { start.max(*since) };
+            let to = self.shares.get(at + 1).map_or(end, |(next, _)| end.min(*next));
+            if to > from {
+                requests += minutes(from, to) * f64::from(shares[index(slot)]) / 1000.0 * REQUESTS;
+            }
+        }
+        let sick = self.sick.as_ref() == Some(&self.capacity[index(slot)].revision);
+        let errors = (requests * ERRORS[usize::from(sick)]).round();
+        match metric {
+            Metric::RequestCount => requests.round(),
+            Metric::Target2xx => requests.round() - errors,
+            Metric::Target5xx => errors,
+            _ => 0.0,
+        }
+    }
+
+    /// Everything that decides how it goes on, times told from now.
+    pub fn fingerprint(&self, now: Timestamp, state: &mut impl Hasher) {
+        for (route, actions) in &self.routes {
+            route.hash(state);
+            for forward in route::forwards(actions) {
+                for group in &forward.groups {
+                    group.hash_into(state);
+                }
+            }
+        }
+        self.capacity.hash(state);
+        self.revisions.hash(state);
+        for (since, shares) in &self.shares {
+            now.duration_since(*since).as_millis().hash(state);
+            shares.hash(state);
+        }
+        self.sick.hash(state);
+        self.fence.hash(state);
+    }
+}
+
+trait HashInto {
+    fn hash_into(&self, state: &mut impl Hasher);
+}
+
+impl HashInto for route::WeightedGroup {
+    fn hash_into(&self, state: &mut impl Hasher) {
+        self.arn.hash(state);
+        self.weight.hash(state);
+    }
+}

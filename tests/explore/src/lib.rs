@@ -1,0 +1,3 @@
+pub mod cloud;
+pub mod invocation;
+pub mod script;

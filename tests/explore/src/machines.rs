@@ -1,0 +1,125 @@
+//! The state machines that ship, ready to run.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+use spillway_asl::interpret::Program;
+use spillway_asl::machine::{Machine, fill};
+
+/// How long a function may run, in seconds, as installed.
+pub const FUNCTION_SECONDS: i64 = 30;
+/// How long a lease lasts, in milliseconds, as installed: two invocations and a margin.
+pub const LEASE_MILLISECONDS: i64 = 75_000;
+/// Region and account of everything explored.
+pub const HOME: &str = "eu-west-1:123456789012";
+
+/// One of the machines.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum MachineName {
+    /// A release.
+    Release,
+    /// The retirement of a slot.
+    Retire,
+    /// An undo, or the recovery of a release that died.
+    Rollback,
+    /// The guard.
+    Guard,
+}
+
+impl MachineName {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Release, Self::Retire, Self::Rollback, Self::Guard];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Retire => "retire",
+            Self::Rollback => "rollback",
+            Self::Guard => "guard",
+        }
+    }
+
+    /// Its ARN.
+    #[must_use]
+    pub fn arn(self) -> String {
+        format!("arn:aws:states:{HOME}:stateMachine:{}", self.name())
+    }
+
+    /// The ARN of an execution.
+    #[must_use]
+    pub fn execution(self, name: &str) -> String {
+        format!("arn:aws:states:{HOME}:execution:{}:{name}", self.name())
+    }
+}
+
+/// The machines' definitions as JSON, placeholders unfilled.
+pub type Sources = BTreeMap<MachineName, Value>;
+
+/// The definitions that ship.
+///
+/// # Panics
+/// If one cannot be read.
+#[must_use]
+pub fn shipped() -> Sources {
+    let source = |machine: MachineName| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("../../statemachine/{}.asl.json", machine.name()));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (machine, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+    };
+    MachineName::ALL.into_iter().map(source).collect()
+}
+
+/// The machines, ready to run.
+#[derive(Clone, Debug)]
+pub struct Machines {
+    programs: BTreeMap<MachineName, Program>,
+    /// The definitions that they were made of.
+    pub definitions: BTreeMap<MachineName, Machine>,
+}
+
+impl Machines {
+    /// Fills and compiles definitions.
+    ///
+    /// # Errors
+    /// The first that is none.
+    pub fn of(sources: &Sources) -> Result<Self, String> {
+        let mut values: BTreeMap<String, String> = [
+            "plan_release",
+            "prepare_candidate",
+            "shift_weight",
+            "evaluate_health",
+            "rollback",
+            "teardown",
+        ]
+        .into_iter()
+        .map(|function| (format!("{function}_arn"), format!("function:{}", function.replace('_', "-"))))
+        .collect();
+        values.insert("retire_state_machine_arn".into(), MachineName::Retire.arn());
+        values.insert("rollback_state_machine_arn".into(), MachineName::Rollback.arn());
+        values.insert("lease_table".into(), "leases".into());
+        values.insert("lease_milliseconds".into(), LEASE_MILLISECONDS.to_string());
+        values.insert("parameter_prefix".into(), "/spillway/services/".into());
+        values.insert("page_topic_arn".into(), "pages".into());
+        let (mut programs, mut definitions) = (BTreeMap::new(), BTreeMap::new());
+        for (name, source) in sources {
+            let text = fill(&source.to_string(), &values)?;
+            let machine = Machine::parse(&text).map_err(|error| format!("{}: {error}", name.name()))?;
+            programs.insert(*name, Program::compile(&machine, &name.arn())?);
+            definitions.insert(*name, machine);
+        }
+        Ok(Self { programs, definitions })
+    }
+
+    /// One of them.
+    ///
+    /// # Panics
+    /// If it was not among the definitions.
+    #[must_use]
+    pub fn program(&self, name: MachineName) -> &Program {
+        &self.programs[&name]
+    }
+}
