@@ -50,19 +50,29 @@ pub struct Ran {
     pub had: Vec<Answer>,
 }
 
-/// Runs the handler of a function on this event. The clock stands still for an invocation.
+/// What the handler takes for the time, and what it is. An invocation that goes on late is run again from its beginning.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// The handler's clock, which stands still.
+    pub clock: Timestamp,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Runs the handler of a function on this event.
 ///
 /// # Panics
 /// For a function that does not exist.
-pub fn run(function: &str, event: &Value, script: Script, now: Timestamp, cloud: &mut Cloud, table: &Items) -> Ran {
+pub fn run(function: &str, event: &Value, script: Script, times: Times, cloud: &mut Cloud, table: &Items) -> Ran {
     let fence = event["lease"]["fence"].as_str().and_then(|fence| fence.parse().ok()).unwrap_or(0);
+    let Times { clock, now } = times;
     let reality = Reality(Mutex::new(Inside { cloud: std::mem::replace(cloud, Cloud::nothing()), table, run: Run::new(script), now, fence }));
     let ports = &reality;
     let outcome = match function {
-        "plan-release" => answer(event, |event| plan_release::handle(ports, ports, ports, &[], || now, event)),
-        "evaluate-health" => answer(event, |event| evaluate_health::handle(ports, ports, ports, || now, event)),
-        "shift-weight" => answer(event, |event| shift_weight::handle(ports, ports, || now, event)),
-        "rollback" => answer(event, |event| rollback::handle(ports, ports, || now, event)),
+        "plan-release" => answer(event, |event| plan_release::handle(ports, ports, ports, &[], || clock, event)),
+        "evaluate-health" => answer(event, |event| evaluate_health::handle(ports, ports, ports, || clock, event)),
+        "shift-weight" => answer(event, |event| shift_weight::handle(ports, ports, || clock, event)),
+        "rollback" => answer(event, |event| rollback::handle(ports, ports, || clock, event)),
         "prepare-candidate" => answer(event, |event| {
             let ports = prepare_candidate::Ports {
                 services: ports,
@@ -71,12 +81,12 @@ pub fn run(function: &str, event: &Value, script: Script, now: Timestamp, cloud:
                 targets: ports,
                 leases: ports,
             };
-            prepare_candidate::handle(ports, || now, event)
+            prepare_candidate::handle(ports, || clock, event)
         }),
         "teardown" => answer(event, |event| {
             let ports =
                 teardown::Ports { services: ports, groups: ports, routes: ports, metrics: ports, leases: ports };
-            teardown::handle(ports, || now, event)
+            teardown::handle(ports, || clock, event)
         }),
         other => panic!("there is no function {other}"),
     };

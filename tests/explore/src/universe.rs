@@ -132,19 +132,16 @@ impl Universe {
         for process in &self.executions {
             let Execution { arn, state: at, status, variables, retries, redriven_at, redrives, state_input, .. } = &process.execution;
             (arn, at, retries, redriven_at.is_some(), redrives).hash(&mut state);
+            away(process.execution.started_at).hash(&mut state);
             match status {
                 Status::Running => {}
-                // Why it ended moves nobody any more.
-                Status::Succeeded { .. } => "succeeded".hash(&mut state),
+                Status::Succeeded { .. } => {
+                    // Nothing becomes of it any more.
+                    "succeeded".hash(&mut state);
+                    continue;
+                }
                 Status::Failed { error, .. } => error.hash(&mut state),
                 Status::Aborted | Status::TimedOut => "stopped".hash(&mut state),
-            }
-            if *status == Status::Succeeded { output: Value::Null } {
-                continue;
-            }
-            away(process.execution.started_at).hash(&mut state);
-            if matches!(status, Status::Succeeded { .. }) {
-                continue;
             }
             process.execution.wait_until.map(away).hash(&mut state);
             (away(process.ready_at).max(0), &process.hangs).hash(&mut state);

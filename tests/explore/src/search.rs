@@ -1,0 +1,161 @@
+//! Breadth first, so that the first counterexample is a shortest one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use spillway_asl::machine::State;
+
+use crate::check;
+use crate::machines::{MachineName, Machines};
+use crate::scenario::{Setting, beginning};
+use crate::steps::{Event, Way, successors};
+use crate::universe::Universe;
+
+/// No way is that long: one that is goes round in circles.
+const LONGEST: u32 = 2_000;
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// How many different moments.
+    pub states: usize,
+    /// How many ways from one to another.
+    pub transitions: usize,
+    /// How many ends.
+    pub ends: usize,
+    /// How many transitions were something going wrong.
+    pub faults: usize,
+    /// The longest way.
+    pub depth: u32,
+    /// The states that executions rested at, ended in or went through.
+    pub covered: BTreeSet<(MachineName, String)>,
+    /// The first violation, and the shortest way to it.
+    pub counterexample: Option<Counterexample>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// A way to something that must not be.
+#[derive(Clone, Debug)]
+pub struct Counterexample {
+    /// What must not be.
+    pub violation: String,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+    /// The names of the executions, by number, at the end.
+    pub executions: Vec<String>,
+}
+
+struct Node {
+    parent: u32,
+    depth: u32,
+    event: Option<Event>,
+}
+
+/// Explores a setting until nothing is new, or the first violation.
+///
+/// # Panics
+/// If there are more than four thousand million states.
+#[must_use]
+pub fn explore(setting: &Setting, machines: &Machines, most_states: usize) -> Found {
+    let began = Instant::now();
+    let mut found = Found::default();
+    let first = beginning(setting, machines);
+    let mut seen: HashMap<u64, ()> = HashMap::from([(first.fingerprint(), ())]);
+    let mut nodes = vec![Node { parent: 0, depth: 0, event: None }];
+    let mut queue: VecDeque<(u32, Universe)> = VecDeque::from([(0, first)]);
+    'search: while let Some((number, universe)) = queue.pop_front() {
+        let next = successors(&universe, machines, setting);
+        let depth = nodes[number as usize].depth + 1;
+        let mut violation = None;
+        if next.iter().all(|(event, _)| is_adverse(event)) {
+            found.ends += 1;
+            violation = check::violated_in_the_end(&universe).map(|violation| (violation, None));
+        }
+        for (event, after) in next {
+            if violation.is_some() {
+                break;
+            }
+            found.transitions += 1;
+            found.faults += usize::from(is_adverse(&event));
+            let violated = check::violated(&universe, &after, machines, setting);
+            let violated = violated.or_else(|| (depth > LONGEST).then(|| "it does not end".to_owned()));
+            if let Some(violated) = violated {
+                violation = Some((violated, Some((event, after))));
+                break;
+            }
+            if seen.insert(after.fingerprint(), ()).is_some() {
+                continue;
+            }
+            for process in &after.executions {
+                found.covered.insert((process.machine, process.execution.state.to_string()));
+            }
+            found.depth = found.depth.max(depth);
+            nodes.push(Node { parent: number, depth, event: Some(event) });
+            let fresh = u32::try_from(nodes.len() - 1).expect("fewer states");
+            queue.push_back((fresh, after));
+        }
+        if let Some((violation, last)) = violation {
+            found.counterexample = Some(trace(&nodes, number, violation, last, &universe));
+            break 'search;
+        }
+        if seen.len() > most_states {
+            break 'search;
+        }
+    }
+    found.states = seen.len();
+    found.elapsed = began.elapsed();
+    found
+}
+
+fn is_adverse(event: &Event) -> bool {
+    !matches!(event, Event::Step(_, _, Way::Well) | Event::Passes(_) | Event::GoesOn(_) | Event::Scheduled)
+}
+
+fn trace(
+    nodes: &[Node],
+    number: u32,
+    violation: String,
+    last: Option<(Event, Universe)>,
+    universe: &Universe,
+) -> Counterexample {
+    let mut events = Vec::new();
+    let mut at = number;
+    while let Some(event) = &nodes[at as usize].event {
+        events.push(event.clone());
+        at = nodes[at as usize].parent;
+    }
+    events.reverse();
+    let ending = last.as_ref().map_or(universe, |(_, after)| after);
+    let executions = ending.executions.iter().map(|process| process.execution.arn.to_string()).collect();
+    events.extend(last.map(|(event, _)| event));
+    Counterexample { violation, events, executions }
+}
+
+impl std::fmt::Display for Counterexample {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}:", self.violation)?;
+        for event in &self.events {
+            writeln!(f, "  {event}")?;
+        }
+        for (number, arn) in self.executions.iter().enumerate() {
+            writeln!(f, "  {number} is {arn}")?;
+        }
+        Ok(())
+    }
+}
+
+/// States of the machines that nothing has come to.
+#[must_use]
+pub fn uncovered(covered: &BTreeSet<(MachineName, String)>, machines: &Machines) -> BTreeMap<MachineName, Vec<String>> {
+    let mut missing: BTreeMap<MachineName, Vec<String>> = BTreeMap::new();
+    for (name, machine) in &machines.definitions {
+        for (state, kind) in &machine.states {
+            // Choices are passed through.
+            if !matches!(kind, State::Choice(_)) && !covered.contains(&(*name, state.clone())) {
+                missing.entry(*name).or_default().push(state.clone());
+            }
+        }
+    }
+    missing
+}
