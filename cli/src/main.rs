@@ -37,7 +37,9 @@ enum Command {
     /// A paused release still rolls back by itself, and after 1600 checks' time. `resume` ends the pause; so do `approve`
     /// and `promote`.
     Pause(operator::command::Arguments),
-    /// End a pause.
+    /// End a pause: the release that runs goes on as if there had been none.
+    ///
+    /// A release that waits for approval by itself, without proof at the end of a step, is not paused: it needs `approve`.
     Resume(operator::command::Arguments),
     /// Let the release that runs go on to its next step without proof.
     ///
@@ -47,7 +49,9 @@ enum Command {
     ///
     /// Proof that the version is bad still rolls back, before and at 100 %.
     Promote(operator::command::Arguments),
-    /// Let the release that runs roll back.
+    /// Let the release that runs roll back: all traffic goes back to the old version.
+    ///
+    /// A release that has ended does not listen any more. `status --wait` waits for the end of the rollback.
     Abort(operator::command::Arguments),
     Freeze(operator::freeze::Arguments),
     Unfreeze(operator::freeze::EndArguments),

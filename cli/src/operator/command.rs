@@ -10,7 +10,7 @@ use spillway_core::definition::ServiceName;
 
 use super::failure::Failure;
 use super::release::Kind;
-use super::{EXIT_CODES, Installation, World, run as run_operator, words};
+use super::{Installation, World, run as run_operator, with_exit_codes, words};
 use crate::output;
 
 /// Lost races are run again so often; each loss means that somebody else has changed the lease just then.
@@ -22,7 +22,7 @@ const RARER: i64 = 4;
 
 /// A word to a release.
 #[derive(Args)]
-#[command(after_long_help = EXIT_CODES)]
+#[command(after_long_help = with_exit_codes!())]
 pub struct Arguments {
     /// The service whose release is meant.
     #[arg(value_parser = |text: &str| ServiceName::parse(text))]

@@ -9,7 +9,7 @@ use spillway_aws::operator::{ALL, Freeze};
 use spillway_core::definition::ServiceName;
 
 use super::failure::Failure;
-use super::{EXIT_CODES, Installation, World, run as run_operator, words};
+use super::{Installation, World, run as run_operator, with_exit_codes, words};
 use crate::output;
 
 /// The longest freeze.
@@ -24,7 +24,7 @@ const LONGEST_TEXT: usize = 200;
 /// stands beside those of single ones.
 #[derive(Args)]
 #[command(
-    after_long_help = EXIT_CODES,
+    after_long_help = with_exit_codes!("spillway freeze checkout --for 3d --reason \"end of the quarter\"", "spillway freeze --all --until 2026-11-30T08:00:00+01:00 --reason \"sale\""),
     group(ArgGroup::new("what").required(true).args(["service", "all"])),
     group(ArgGroup::new("end").required(true).args(["until", "duration"])),
 )]
@@ -56,7 +56,7 @@ pub struct Arguments {
 /// Releases that were held go on at their next check. The freeze of all services is ended with --all only; a single
 /// service stays frozen by it.
 #[derive(Args)]
-#[command(after_long_help = EXIT_CODES, group(ArgGroup::new("what").required(true).args(["service", "all"])))]
+#[command(after_long_help = with_exit_codes!("spillway unfreeze checkout"), group(ArgGroup::new("what").required(true).args(["service", "all"])))]
 pub struct EndArguments {
     /// The service.
     #[arg(value_parser = |text: &str| ServiceName::parse(text))]

@@ -24,8 +24,15 @@ use failure::Failure;
 /// The prefix unless another one is given.
 const PREFIX: &str = "spillway";
 
-/// What every command with `--help` says at its end.
-pub const EXIT_CODES: &str = "\
+/// Seconds that a wait may take: no release lasts longer than its state machine, 30 days.
+const LONGEST_WAIT: u64 = 2_592_000;
+
+/// What every command's `--help` ends with: its examples, and what all have in common.
+macro_rules! with_exit_codes {
+    ($($examples:literal),* $(,)?) => {
+        concat!(
+            $("Example: ", $examples, "\n",)*
+            "
 Exit codes:
   0    done; with --wait: promoted
   1    refused, or the release ended otherwise
@@ -34,15 +41,19 @@ Exit codes:
   4    --timeout is over; the release goes on
   130  interrupted; the release goes on
 
-Region and credentials come from AWS's environment variables and shared configuration.";
+Region and credentials come from AWS's environment variables and shared configuration."
+        )
+    };
+}
+use with_exit_codes;
 
 /// Where Spillway is installed.
 #[derive(Args, Clone, Debug)]
 pub struct Installation {
     /// Prefix of the installation's names: its state machine is PREFIX-release, its table PREFIX-leases.
-    #[arg(long, value_name = "PREFIX", env = "SPILLWAY_INSTALLATION", default_value = PREFIX, value_parser = prefix)]
-    installation: String,
-    /// Endpoint of all AWS services, for the lab; otherwise AWS_ENDPOINT_URL, or AWS itself.
+    #[arg(long = "installation", value_name = "PREFIX", env = "SPILLWAY_INSTALLATION", hide_env_values = true, default_value = PREFIX, value_parser = prefix)]
+    prefix: String,
+    /// Endpoint of all AWS services, for the lab; otherwise `AWS_ENDPOINT_URL`, or AWS itself.
     #[arg(long, value_name = "URL", value_parser = url)]
     endpoint_url: Option<String>,
     /// Print JSON.
@@ -76,7 +87,7 @@ impl World {
             Some(url) => client::config_loader().endpoint_url(url).load().await,
             None => client::sdk_config().await,
         };
-        let table = format!("{}-leases", installation.installation);
+        let table = format!("{}-leases", installation.prefix);
         Self { machines: StateMachines::new(&config), leases: OperatorTable::new(&config, table), installation }
     }
 
@@ -85,7 +96,7 @@ impl World {
     }
 
     fn prefix(&self) -> &str {
-        &self.installation.installation
+        &self.installation.prefix
     }
 
     /// The ARN of the release machine.
@@ -97,10 +108,10 @@ impl World {
 
     /// A command line of this program that speaks to the same installation.
     fn hint(&self, command: &str) -> String {
-        let Installation { installation, endpoint_url, .. } = &self.installation;
+        let Installation { prefix, endpoint_url, .. } = &self.installation;
         let mut hint = format!("spillway {command}");
-        if installation != PREFIX {
-            hint.extend([" --installation ", installation]);
+        if prefix != PREFIX {
+            hint.extend([" --installation ", prefix]);
         }
         if let Some(url) = endpoint_url {
             hint.extend([" --endpoint-url ", url]);

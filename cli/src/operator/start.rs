@@ -14,7 +14,7 @@ use spillway_core::slot::Slot;
 use spillway_core::version::{Image, LaunchTemplateVersion, OpaqueVersion, TaskDefinition, Version};
 
 use super::failure::Failure;
-use super::{EXIT_CODES, Installation, World, ending, run as run_operator, wait, words};
+use super::{Installation, LONGEST_WAIT, World, ending, run as run_operator, wait, with_exit_codes, words};
 use crate::output;
 
 /// Start the release of a version of a service.
@@ -24,7 +24,7 @@ use crate::output;
 /// Refused if not: --wait tells.
 #[derive(Args)]
 #[command(
-    after_long_help = EXIT_CODES,
+    after_long_help = with_exit_codes!("spillway start checkout --image shop@sha256:DIGEST --name build-1234 --wait --timeout 7200", "spillway start checkout --opaque build-1234 --without-stable \"first deployment\""),
     group(ArgGroup::new("version").required(true).args(["image", "task_definition", "launch_template_version", "opaque"])),
 )]
 pub struct Arguments {
@@ -56,7 +56,7 @@ pub struct Arguments {
     #[arg(long)]
     wait: bool,
     /// With --wait: give up waiting after so many seconds; the release goes on.
-    #[arg(long, value_name = "SECONDS", requires = "wait", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", requires = "wait", value_parser = clap::value_parser!(u64).range(1..=LONGEST_WAIT))]
     timeout: Option<u64>,
     #[command(flatten)]
     installation: Installation,
@@ -121,7 +121,7 @@ async fn start(world: &World, arguments: &Arguments) -> Result<ExitCode, Failure
     let machine = world.release_machine().await?;
     let execution = match world.machines.start(&machine, &name, &input.to_string()).await {
         Ok(execution) => execution,
-        Err(error) if error.code == NAME_IS_TAKEN => return Err(taken(world, &machine, &name, &input, error).await),
+        Err(error) if error.code == NAME_IS_TAKEN => taken(world, &machine, &name, &input, error).await?,
         Err(error) => return Err(error.into()),
     };
     if world.json() {
@@ -141,24 +141,24 @@ async fn start(world: &World, arguments: &Arguments) -> Result<ExitCode, Failure
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whose name it is.
-async fn taken(world: &World, machine: &str, name: &str, input: &Value, error: ApiError) -> Failure {
+/// The release that the name is of, if it is the one that was asked for: it runs, and was started with the same input,
+/// although not with the same text.
+async fn taken(world: &World, machine: &str, name: &str, input: &Value, error: ApiError) -> Result<String, Failure> {
     let Ok(other) = world.machines.describe(&executions::execution_arn(machine, name)).await else {
-        return error.into();
+        return Err(error.into());
     };
     let released = words::version(&other.input).unwrap_or_else(|| other.input.clone());
-    let same = serde_json::from_str::<Value>(&other.input).is_ok_and(|other| other == *input);
-    let why = match (other.status, same) {
-        (Status::Running, false) => format!("a release that runs, and was started with other input: {released}"),
-        // It has ended between the two calls, or is about to.
-        (Status::Running, true) => "a release that runs".to_owned(),
-        (_, _) => {
-            let then = other.stopped.map_or_else(String::new, |stopped| format!(" at {stopped:.0}"));
-            format!("a release of {released} that ended as {}{then}", ending::name(&other))
+    let why = if other.status == Status::Running {
+        if serde_json::from_str::<Value>(&other.input).is_ok_and(|other| other == *input) {
+            return Ok(other.arn);
         }
+        format!("a release that runs, and was started with other input: {released}")
+    } else {
+        let then = other.stopped.map_or_else(String::new, |stopped| format!(" at {stopped:.0}"));
+        format!("a release of {released} that ended as {}{then}", ending::name(&other))
     };
-    Failure::Refused(format!(
+    Err(Failure::Refused(format!(
         "--name {name}: it is the name of {why}; a name is one release's, and with the same input the same release \
          while that runs; allowed: another name, or none"
-    ))
+    )))
 }

@@ -13,7 +13,7 @@ use spillway_core::definition::ServiceName;
 use super::failure::Failure;
 use super::freeze::shown;
 use super::release::{Kind, service_of};
-use super::{EXIT_CODES, Installation, World, ending, run as run_operator, wait, words};
+use super::{Installation, LONGEST_WAIT, World, ending, run as run_operator, wait, with_exit_codes, words};
 use crate::output;
 
 /// Say how a service stands, or all of them.
@@ -22,7 +22,7 @@ use crate::output;
 /// holds it, how the latest release ended. With --wait it waits for the release that holds the lease, or waits for it,
 /// or else for the latest one.
 #[derive(Args)]
-#[command(after_long_help = EXIT_CODES)]
+#[command(after_long_help = with_exit_codes!("spillway status checkout", "spillway status --wait --execution ARN --json"))]
 pub struct Arguments {
     /// The service; otherwise all services.
     #[arg(value_parser = |text: &str| ServiceName::parse(text))]
@@ -34,7 +34,7 @@ pub struct Arguments {
     #[arg(long)]
     wait: bool,
     /// With --wait: give up waiting after so many seconds; the release goes on.
-    #[arg(long, value_name = "SECONDS", requires = "wait", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", requires = "wait", value_parser = clap::value_parser!(u64).range(1..=LONGEST_WAIT))]
     timeout: Option<u64>,
     #[command(flatten)]
     installation: Installation,

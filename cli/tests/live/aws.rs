@@ -108,7 +108,7 @@ fn request(reader: &mut BufReader<TcpStream>) -> Option<(String, Value)> {
             return Some((operation, serde_json::from_slice(&body).ok()?));
         }
         if header.starts_with("x-amz-target:") {
-            operation = line.trim().rsplit('.').next()?.to_owned();
+            operation = line.trim().rsplit('.').next().map(ToOwned::to_owned)?;
         }
         if let Some(value) = header.strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
@@ -149,10 +149,9 @@ pub fn installation(operation: &str, body: &Value, lease: &Value, execution: &Va
             "stateMachineArn": machine, "name": "spillway-release", "type": "STANDARD", "creationDate": 1.0,
         }]}),
         "GetItem" if body["Key"]["service"]["S"] == "shop" && lease.is_object() => json!({"Item": attributes}),
-        "GetItem" => json!({}),
+        "GetItem" | "UpdateItem" => json!({}),
         "Scan" if lease.is_object() => json!({"Items": [attributes]}),
         "Scan" => json!({"Items": []}),
-        "UpdateItem" => json!({}),
         "ListExecutions" => json!({"executions": [{
             "executionArn": arn("spillway-release", "r-1"), "stateMachineArn": machine, "name": "r-1",
             "status": execution["status"], "startDate": 1.0,

@@ -204,6 +204,14 @@ fn a_name_that_is_taken_is_explained() {
         assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
         assert!(err.contains(expected) && err.contains("allowed: another name, or none"), "{err}");
     }
+    // The same release, as its input says.
+    let double = Double::start(move |operation, body| match operation {
+        "StartExecution" => Answer::Error("ExecutionAlreadyExists", "Execution Already Exists"),
+        _ => installation(operation, body, &baking(), &json!({"status": "RUNNING"})),
+    });
+    let (code, out, err) = double.run(&["start", "shop", "--opaque", "v2", "--name", "r-1"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.starts_with("shop: release r-1 has started\n"), "{out}");
 }
 
 /// Only the release machine's executions are releases, and only of one service.
