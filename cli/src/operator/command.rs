@@ -234,14 +234,20 @@ fn told(world: &World, item: &Item, word: Word, already: bool) -> ExitCode {
         output::line(&told.to_string());
         return ExitCode::SUCCESS;
     }
-    let said = if already {
-        format!("{service}: {} was said already, and is read {}", word.text(), next_check(item))
-    } else {
-        let instead = match item.wish() {
-            Some(before) if !(before == "pause" && word == Word::Resume) => format!(" (instead of {before})"),
-            _ => String::new(),
-        };
-        format!("{service}: release {}: {}{instead}", words::name(owner), word.done(item))
+    let said = match (already, word) {
+        // It stays in the lease; when it was read cannot be told.
+        (true, Word::Resume) => {
+            format!("{service}: release {} is not paused: resume was said already", words::name(owner))
+        }
+        (true, _) => format!("{service}: {} was said already, and is read {}", word.text(), next_check(item)),
+        (false, _) => {
+            let instead = match item.wish() {
+                None | Some("resume") => String::new(),
+                Some("pause") if word == Word::Resume => String::new(),
+                Some(before) => format!(" (instead of {before})"),
+            };
+            format!("{service}: release {}: {}{instead}", words::name(owner), word.done(item))
+        }
     };
     let _ =
         output::line(&said) && output::line(&format!("Next: {}", world.hint(&format!("{} {service}", word.next()))));

@@ -37,19 +37,26 @@ pub enum Failure {
 impl Failure {
     /// Says it on standard error; the exit code tells the kinds apart.
     pub fn report(&self) -> ExitCode {
-        let (text, code) = match self {
-            Self::Refused(text) => (text.clone(), REFUSED),
-            Self::Usage(text) => (text.clone(), USAGE),
-            Self::Aws(error) => (format!("{error}{}", advice(error)), UNREACHABLE),
+        eprintln!("spillway: {}", self.text());
+        ExitCode::from(match self {
+            Self::Refused(_) => REFUSED,
+            Self::Usage(_) => USAGE,
+            Self::Aws(_) | Self::NotInstalled(_) | Self::LostSight(..) => UNREACHABLE,
+            Self::TimedOut(_) => TIMED_OUT,
+            Self::Interrupted(_) => INTERRUPTED,
+        })
+    }
+
+    /// What is wrong, and what may help.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Refused(text) | Self::Usage(text) | Self::TimedOut(text) | Self::Interrupted(text) => text.clone(),
+            Self::Aws(error) => format!("{error}{}", advice(error)),
             Self::NotInstalled(text) => {
-                (format!("{text}; is this the account, the region and the --installation that you mean?"), UNREACHABLE)
+                format!("{text}; is this the account, the region and the --installation that you mean?")
             }
-            Self::LostSight(what, error) => (format!("{what}, and cannot be seen any more: {error}"), UNREACHABLE),
-            Self::TimedOut(text) => (text.clone(), TIMED_OUT),
-            Self::Interrupted(text) => (text.clone(), INTERRUPTED),
-        };
-        eprintln!("spillway: {text}");
-        ExitCode::from(code)
+            Self::LostSight(what, error) => format!("{what}, and cannot be seen any more: {error}"),
+        }
     }
 }
 

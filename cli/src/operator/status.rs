@@ -127,16 +127,15 @@ async fn all(world: &World) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let now = Timestamp::now();
-    if let Some(freeze) = frozen.as_ref().filter(|freeze| freeze.is_on(now)) {
-        output::line(&words::frozen(ALL, freeze));
-    }
     let mut any = false;
     while blocks.next().is_some_and(|block| {
         any = true;
         output::line(&block.text(now))
     }) {}
     if !any {
-        output::line("no release has ever started here");
+        let freeze = frozen.as_ref().filter(|freeze| freeze.is_on(now)).map(|freeze| words::frozen(ALL, freeze));
+        let freeze = freeze.map_or_else(String::new, |freeze| format!("; {freeze}"));
+        output::line(&format!("no release has ever started here{freeze}"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -156,9 +155,15 @@ struct Block {
 
 async fn block(world: &World, service: &str, item: Option<Item>) -> Result<Block, Failure> {
     let owner = item.as_ref().and_then(|item| item.owner.clone());
-    let (dead, latest) = match &owner {
-        Some(owner) => (world.dead(owner).await, None),
-        None => (None, world.latest(service).await?),
+    let (dead, latest) = if let Some(owner) = &owner {
+        (world.dead(owner).await, None)
+    } else {
+        let latest = world.latest(service).await.unwrap_or_else(|failure| {
+            // The lease remembers some of it.
+            eprintln!("spillway: {service}: the latest release cannot be looked up: {}", failure.text());
+            None
+        });
+        (None, latest)
     };
     let all = world.leases.read(ALL).await?.and_then(|item| item.freeze);
     Ok(Block { service: service.to_owned(), item, dead, latest, all, prefix: world.prefix().to_owned() })
@@ -193,8 +198,9 @@ impl Block {
                     add("", "its execution has ended without freeing it; the guard gives traffic back and frees it");
                 }
                 add("phase", &wait::doing(item, frozen));
-                if let Some(version) = item.intent.as_deref().and_then(words::version).filter(|_| kind == Kind::Release)
-                {
+                // The intent is the release's own; the plan is there from planning on.
+                let version = item.intent.as_deref().or(item.plan.as_deref()).and_then(words::version);
+                if let Some(version) = version.filter(|_| kind == Kind::Release) {
                     add("version", &version);
                 }
             }
@@ -202,7 +208,7 @@ impl Block {
         }
         if let Some(latest) = &self.latest {
             let text = match latest.status {
-                Status::Running => "has not taken the lease".to_owned(),
+                Status::Running => "started, and has not taken the lease yet".to_owned(),
                 _ => ending::text(latest),
             };
             let then = latest.stopped.unwrap_or(latest.started);

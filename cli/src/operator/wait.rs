@@ -111,8 +111,9 @@ pub fn doing(item: &Item, frozen: bool) -> String {
     let mut text = item.phase.as_deref().unwrap_or("unknown phase").replace('_', " ");
     match item.wish() {
         Some("pause") => text.push_str(", paused"),
+        // It stays in the lease, and means what its absence means.
+        Some("resume") | None => {}
         Some(command) => text.extend([", ", command, " is read at the next check"]),
-        None => {}
     }
     if frozen {
         text.push_str(", frozen");
@@ -153,6 +154,7 @@ mod tests {
             (None, false, "rolling back"),
             (Some("none"), true, "rolling back, frozen"),
             (Some("pause"), false, "rolling back, paused"),
+            (Some("resume"), false, "rolling back"),
             (Some("approve"), false, "rolling back, approve is read at the next check"),
         ] {
             let item = Item {

@@ -35,10 +35,10 @@ pub fn name(execution: &str) -> &str {
     executions::names(execution).map_or(execution, |(_, name)| name)
 }
 
-/// What a release's input says is released.
-pub fn version(intent: &str) -> Option<String> {
-    let intent: Value = serde_json::from_str(intent).ok()?;
-    version_of(intent.get("version")?)
+/// What a release's input, or its plan, says is released.
+pub fn version(text: &str) -> Option<String> {
+    let text: Value = serde_json::from_str(text).ok()?;
+    version_of(text.get("version")?)
 }
 
 /// A version in words.

@@ -46,6 +46,26 @@ fn aws_that_fails_is_told_from_a_refusal() {
     assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
 }
 
+/// Whoever may read the lease and nothing else sees the lease.
+#[test]
+fn a_status_without_executions_tells_what_the_lease_remembers() {
+    let double = Double::start(|operation, body| match operation {
+        "GetItem" => installation(
+            operation,
+            body,
+            &json!({"service": "shop", "fence": "1", "phase": "rolled_back"}),
+            &Value::Null,
+        ),
+        _ => Answer::Error("AccessDeniedException", "not authorized"),
+    });
+    let (code, out, err) = double.run(&["status", "shop"]);
+    assert_eq!((code, out.as_str()), (Some(0), "shop\n  lease    free\n  latest   rolled back, as the lease has it\n"));
+    assert!(
+        err.contains("the latest release cannot be looked up: ListStateMachines of spillway-release: AccessDenied"),
+        "{err}"
+    );
+}
+
 /// Throttling and a lost connection in between do not end the wait.
 #[test]
 fn a_wait_outlasts_throttling_and_lost_connections() {

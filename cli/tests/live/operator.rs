@@ -9,9 +9,11 @@ use spillway_lab::{Execution, Lab, Slot, eventually};
 
 use crate::{spillway, text};
 
-/// Runs the command line beside the runtime that the lab needs.
+/// Runs the command line beside the runtime that the lab needs; what it says is told if the test fails.
 fn run(lab: &Lab, arguments: &[&str]) -> Output {
-    tokio::task::block_in_place(|| spillway(lab, arguments, ""))
+    let output = tokio::task::block_in_place(|| spillway(lab, arguments, ""));
+    println!("$ spillway {}\n{}{}", arguments.join(" "), text(&output.stdout), text(&output.stderr));
+    output
 }
 
 /// What it printed, if it went well.
@@ -99,8 +101,10 @@ async fn a_release_listens_to_its_operator() {
     assert!(refused(&lab, &["resume", "shop"]).contains("release second is not paused"));
     assert!(ok(&lab, &["pause", "shop"]).contains("release second: paused at its next check"));
     assert!(ok(&lab, &["pause", "shop"]).contains("pause was said already"));
-    assert!(ok(&lab, &["status", "shop"]).contains("phase    baking, paused"));
+    let paused = ok(&lab, &["status", "shop"]);
+    assert!(paused.contains("phase    baking, paused\n  version  image shop@sha256:"), "{paused}");
     assert!(ok(&lab, &["resume", "shop"]).contains("release second: goes on at its next check"));
+    assert!(ok(&lab, &["resume", "shop"]).contains("release second is not paused: resume was said already"));
 
     ok(&lab, &["freeze", "--all", "--reason", "sales", "--for", "1h", "--owner", "ann"]);
     assert!(refused(&lab, &["approve", "shop"]).contains("all services are frozen until"));
