@@ -4,6 +4,7 @@ mod history;
 mod input;
 mod judge;
 mod live;
+mod operator;
 mod output;
 mod plot;
 mod policy;
@@ -14,6 +15,7 @@ mod validate;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use operator::command::Word;
 
 /// Progressive delivery for services behind AWS Application Load Balancers.
 #[derive(Parser)]
@@ -28,6 +30,31 @@ enum Command {
     /// Check a service definition, offline, and list every problem.
     Validate(validate::Arguments),
     Judge(judge::Arguments),
+    Start(operator::start::Arguments),
+    Status(operator::status::Arguments),
+    /// Hold the release that runs at its weight; it goes on being judged.
+    ///
+    /// A paused release still rolls back by itself, and after 1600 checks' time. `resume` ends the pause; so do `approve`
+    /// and `promote`.
+    Pause(operator::command::Arguments),
+    /// End a pause: the release that runs goes on as if there had been none.
+    ///
+    /// A release that waits for approval by itself, without proof at the end of a step, is not paused: it needs `approve`.
+    Resume(operator::command::Arguments),
+    /// Let the release that runs go on to its next step without proof.
+    ///
+    /// For one step: this step's minimum time is still waited for, and proof that the version is bad still rolls back.
+    Approve(operator::command::Arguments),
+    /// Let the release that runs go on to 100 % at once, skipping its remaining steps.
+    ///
+    /// Proof that the version is bad still rolls back, before and at 100 %.
+    Promote(operator::command::Arguments),
+    /// Let the release that runs roll back: all traffic goes back to the old version.
+    ///
+    /// A release that has ended does not listen any more. `status --wait` waits for the end of the rollback.
+    Abort(operator::command::Arguments),
+    Freeze(operator::freeze::Arguments),
+    Unfreeze(operator::freeze::EndArguments),
     Simulate(simulate::Arguments),
     /// Print the JSON Schema of a service definition, for editors.
     Schema,
@@ -37,6 +64,15 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Judge(arguments) => judge::run(&arguments),
+        Command::Start(arguments) => operator::start::run(&arguments),
+        Command::Status(arguments) => operator::status::run(&arguments),
+        Command::Pause(arguments) => operator::command::run(&arguments, Word::Pause),
+        Command::Resume(arguments) => operator::command::run(&arguments, Word::Resume),
+        Command::Approve(arguments) => operator::command::run(&arguments, Word::Approve),
+        Command::Promote(arguments) => operator::command::run(&arguments, Word::Promote),
+        Command::Abort(arguments) => operator::command::run(&arguments, Word::Abort),
+        Command::Freeze(arguments) => operator::freeze::run(&arguments),
+        Command::Unfreeze(arguments) => operator::freeze::end(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Schema => schema::run(),
     }

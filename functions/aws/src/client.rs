@@ -1,7 +1,13 @@
 //! The configuration that all clients share, and the one error that every failed call becomes.
 
 #![cfg_attr(
-    not(any(feature = "compute", feature = "lease", feature = "load-balancer", feature = "metrics")),
+    not(any(
+        feature = "compute",
+        feature = "executions",
+        feature = "lease",
+        feature = "load-balancer",
+        feature = "metrics"
+    )),
     allow(dead_code, reason = "no adapter is built")
 )]
 

@@ -10,12 +10,16 @@ pub mod ports;
 pub mod alarms;
 #[cfg(feature = "compute")]
 pub mod compute;
+#[cfg(feature = "executions")]
+pub mod executions;
 #[cfg(feature = "lease")]
 pub mod lease;
 #[cfg(feature = "load-balancer")]
 pub mod load_balancer;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+#[cfg(feature = "lease")]
+pub mod operator;
 
 pub mod client;
 mod roots;

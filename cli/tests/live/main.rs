@@ -1,4 +1,11 @@
-//! The command line against a service that is released on the lab.
+//! The command line against a service that is released on the lab, or against answers that no lab gives.
+
+mod aws;
+
+// Each theme on its own.
+mod faults;
+mod operator;
+mod refusals;
 
 use std::io::Write;
 use std::path::PathBuf;

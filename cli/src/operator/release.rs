@@ -1,0 +1,110 @@
+//! Which release is meant: the holder's, the one that waits, or the latest.
+
+use spillway_aws::executions::{self, Execution, Status};
+use spillway_aws::operator::Item;
+
+use super::World;
+use super::failure::Failure;
+
+/// So many of the latest executions are looked through for one of a service.
+const LOOKED_THROUGH: i32 = 25;
+
+/// What holds a lease.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// A release.
+    Release,
+    /// The retirement of a slot without traffic.
+    Retirement,
+    /// An undo.
+    Rollback,
+    /// The guard, who cleans up after a release that died.
+    Guard,
+    /// None of this installation's machines.
+    Stranger,
+}
+
+impl Kind {
+    /// What an execution of this installation is.
+    pub fn of(execution: &str, prefix: &str) -> Self {
+        let machine = executions::names(execution).map_or("", |(machine, _)| machine);
+        match machine.strip_prefix(prefix) {
+            Some("-release") => Self::Release,
+            Some("-retire") => Self::Retirement,
+            Some("-rollback") => Self::Rollback,
+            Some("-guard") => Self::Guard,
+            _ => Self::Stranger,
+        }
+    }
+
+    /// Its name, for people and in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Retirement => "retirement",
+            Self::Rollback => "rollback",
+            Self::Guard => "guard",
+            Self::Stranger => "stranger",
+        }
+    }
+}
+
+/// The service that an execution's input names.
+pub fn service_of(input: &str) -> Option<String> {
+    let input: serde_json::Value = serde_json::from_str(input).ok()?;
+    Some(input.get("service")?.as_str()?.to_owned())
+}
+
+impl World {
+    /// The latest release of the service, if it is among the latest of all: one that runs is on its way to its lease.
+    pub async fn latest(&self, service: &str) -> Result<Option<Execution>, Failure> {
+        let machine = self.release_machine().await?;
+        for arn in self.machines.latest(&machine, LOOKED_THROUGH).await? {
+            let execution = self.machines.describe(&arn).await?;
+            if service_of(&execution.input).as_deref() == Some(service) {
+                return Ok(Some(execution));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The release to wait for: the one that holds the lease, or waits for it, or else the latest.
+    pub async fn current(&self, service: &str, item: Option<&Item>) -> Result<Option<String>, Failure> {
+        let held = item.and_then(|item| item.owner.as_deref());
+        if let Some(owner) = held.filter(|owner| Kind::of(owner, self.prefix()) == Kind::Release) {
+            return Ok(Some(owner.to_owned()));
+        }
+        if let Some(waiting) = item.and_then(|item| item.waiting.as_ref()) {
+            return Ok(Some(waiting.execution.clone()));
+        }
+        Ok(self.latest(service).await?.map(|execution| execution.arn))
+    }
+
+    /// How the lease's holder ended, if it did: then nobody reads commands, and nobody frees the lease but the guard.
+    /// Not knowing is no reason against anything.
+    pub async fn dead(&self, owner: &str) -> Option<Status> {
+        let status = self.machines.describe(owner).await.ok()?.status;
+        (status != Status::Running).then_some(status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_is_known_by_its_machine() {
+        let arn = |machine: &str| format!("arn:aws:states:eu-west-1:123456789012:execution:{machine}:r:1");
+        for (machine, kind) in [
+            ("spillway-release", Kind::Release),
+            ("spillway-retire", Kind::Retirement),
+            ("spillway-rollback", Kind::Rollback),
+            ("spillway-guard", Kind::Guard),
+            ("shop-release", Kind::Stranger),
+            ("spillway-release-2", Kind::Stranger),
+        ] {
+            assert_eq!(Kind::of(&arn(machine), "spillway"), kind, "{machine}");
+        }
+        assert_eq!(Kind::of("somebody", "spillway"), Kind::Stranger);
+    }
+}
