@@ -34,7 +34,7 @@ const UPDATES: [&str; 17] = [
     "SET #owner = :me",
     "SET #owner = :you, fence = if_not_exists(fence, :two) + :one, command = :me REMOVE kept",
     "SET fence = fence + :one",
-    "SET kept = fence + :one, fence = fence - :two",
+    "SET fence = fence - :two, kept = fence + :one",
     "SET fence = if_not_exists(kept, :one)",
     "SET kept = if_not_exists(kept, if_not_exists(fence, :two))",
     "SET saved = command REMOVE command",
