@@ -92,11 +92,13 @@ fn quoted(text: &str) -> Option<String> {
 }
 
 fn path(text: &str) -> Option<Vec<String>> {
+    // What JSONata takes for a value, and not for a field.
+    const VALUES: [&str; 3] = ["null", "true", "false"];
     let parts: Vec<String> = text.trim().strip_prefix('$')?.split('.').map(Into::into).collect();
-    parts
-        .iter()
-        .all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
-        .then_some(parts)
+    let named = |part: &String| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let begun = |part: &String| !part.starts_with(|first: char| first.is_ascii_digit());
+    let field = |part: &String| begun(part) && !VALUES.contains(&part.as_str());
+    (parts.iter().all(named) && parts[1..].iter().all(field)).then_some(parts)
 }
 
 /// The expression that a text is; `None` if it is a literal.

@@ -49,6 +49,10 @@ pub(crate) enum Duration {
 /// Variables and their values.
 pub(crate) type Assign = Vec<(String, Template)>;
 
+/// The most seconds that a Wait may have
+/// (<https://docs.aws.amazon.com/step-functions/latest/dg/state-wait.html>).
+const LONGEST_WAIT: f64 = 99_999_999.0;
+
 /// Where a state that is no Task leads to.
 pub(crate) enum Went {
     On(usize),
@@ -146,9 +150,10 @@ impl Kind {
             }
             Self::Wait { duration: Duration::Seconds(seconds), .. } => {
                 let value = seconds.evaluate(scope)?;
-                let seconds = value.as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+                let seconds =
+                    value.as_f64().filter(|seconds| (0.0..=LONGEST_WAIT).contains(seconds) && seconds.fract() == 0.0);
                 let seconds = seconds.ok_or_else(|| wrong("Seconds", "a whole number of seconds", &value))?;
-                let until = scope.now.checked_add(SignedDuration::from_secs(seconds.into()));
+                let until = scope.now.checked_add(SignedDuration::from_secs_f64(seconds));
                 Ok(Went::Until(until.unwrap_or(Timestamp::MAX)))
             }
             Self::Wait { duration: Duration::Timestamp(timestamp), .. } => {

@@ -118,7 +118,7 @@ fn updates_see_the_item_as_it_was() {
             json!({"fence": {"N": "8"}, "age": {"N": "2"}}),
         ),
         (
-            "SET planned = fence + :1, fence = fence + :1",
+            "SET fence = fence + :1, planned = fence + :1",
             json!({"planned": {"N": "8"}, "fence": {"N": "8"}}),
             json!({"fence": {"N": "7"}}),
             json!({"planned": {"N": "8"}, "fence": {"N": "8"}}),
