@@ -49,7 +49,7 @@ fn ended(process: &Process, after: &Universe, machines: &Machines, setting: &Set
     }
     if process.machine != MachineName::Release {
         return match status {
-            Status::Failed { error, .. } if !after.adversities.grave => {
+            Status::Failed { error, .. } if after.adversities.are_slight() => {
                 Some(format!("{name} ended with {error} although nothing grave had happened"))
             }
             _ => None,
@@ -62,13 +62,13 @@ fn ended(process: &Process, after: &Universe, machines: &Machines, setting: &Set
             if let Some(violation) = all_on(after, slot) {
                 return Some(format!("the release was promoted while {violation}"));
             }
-            if first && !after.adversities.grave && setting.ending != Ending::Promoted {
+            if first && after.adversities.are_slight() && setting.ending != Ending::Promoted {
                 return Some(format!("the release was promoted, and not {:?}", setting.ending));
             }
             None
         }
         // The lease tells how it ended: someone else may have it by now.
-        Status::Failed { error, .. } if first && !after.adversities.grave => {
+        Status::Failed { error, .. } if first && after.adversities.are_slight() => {
             (setting.ending != Ending::Failed(named(error)))
                 .then(|| format!("the release ended with {error} although nothing grave had happened"))
         }

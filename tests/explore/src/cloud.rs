@@ -50,10 +50,19 @@ pub struct Cloud {
     pub shares: Vec<(Timestamp, [u32; 2])>,
     /// The revision that is sick.
     pub sick: Option<String>,
-    /// The largest fence that something was changed under.
-    pub fence: u64,
+    /// The largest fence that something was changed under: by a rollback, and by anything else.
+    pub fences: [u64; 2],
     /// What must never happen, and has.
     pub violation: Option<String>,
+}
+
+/// Who changes something.
+#[derive(Clone, Copy, Debug)]
+pub struct Author {
+    /// Under which fence.
+    pub fence: u64,
+    /// Whether it rolls back.
+    pub rolls_back: bool,
 }
 
 /// Index of a slot.
@@ -83,7 +92,7 @@ impl Cloud {
             revisions: BTreeMap::new(),
             shares: Vec::new(),
             sick: None,
-            fence: 0,
+            fences: [0; 2],
             violation: None,
         }
     }
@@ -120,12 +129,17 @@ impl Cloud {
     }
 
     /// Takes note of a change under this fence.
-    fn changed(&mut self, fence: u64, what: &str) {
-        if fence < self.fence {
-            let newer = self.fence;
+    ///
+    /// Nobody changes anything after someone newer has. But a rollback that could not renew its lease goes on, and so may
+    /// do once more what its own recovery has done: users come first, and both lead to the same.
+    fn changed(&mut self, by: Author, what: &str) {
+        let newer = if by.rolls_back { self.fences[1] } else { self.fences[0].max(self.fences[1]) };
+        let fence = by.fence;
+        if fence < newer {
             self.violate(format!("{what} under fence {fence}, after something was changed under fence {newer}"));
         }
-        self.fence = self.fence.max(fence);
+        let mark = &mut self.fences[usize::from(!by.rolls_back)];
+        *mark = fence.max(*mark);
     }
 
     /// Notes that something happened which must not; the first one counts.
@@ -140,10 +154,10 @@ impl Cloud {
     }
 
     /// Writes a route; `None` if there is none.
-    pub fn write(&mut self, route: &RouteArn, actions: &[Action], fence: u64, now: Timestamp) -> Option<()> {
+    pub fn write(&mut self, route: &RouteArn, actions: &[Action], by: Author, now: Timestamp) -> Option<()> {
         let live = self.routes.get_mut(route.as_str())?;
         *live = Arc::new(actions.to_vec());
-        self.changed(fence, &format!("route {} was written", route.as_str().rsplit('/').next().unwrap_or_default()));
+        self.changed(by, &format!("route {} was written", route.as_str().rsplit('/').next().unwrap_or_default()));
         self.shifted(now);
         Some(())
     }
@@ -210,8 +224,8 @@ impl Cloud {
     }
 
     /// Changes an ECS service.
-    pub fn update(&mut self, slot: Slot, revision: Option<&str>, desired: u32, anew: bool, fence: u64) {
-        self.changed(fence, &format!("slot {slot} was scaled to {desired}"));
+    pub fn update(&mut self, slot: Slot, revision: Option<&str>, desired: u32, anew: bool, by: Author) {
+        self.changed(by, &format!("slot {slot} was scaled to {desired}"));
         if desired < self.capacity[index(slot)].desired && self.carries(slot) {
             self.violate(format!("slot {slot} was scaled to {desired} while it had traffic"));
         }
@@ -229,8 +243,8 @@ impl Cloud {
     }
 
     /// Registers a task definition revision, once for each release.
-    pub fn register(&mut self, release: &str, fence: u64) -> String {
-        self.changed(fence, "a task definition was registered");
+    pub fn register(&mut self, release: &str, by: Author) -> String {
+        self.changed(by, "a task definition was registered");
         let revision = format!("{release}-revision");
         self.revisions.entry(release.to_owned()).or_insert(revision).clone()
     }
@@ -300,7 +314,7 @@ impl Cloud {
             shares.hash(state);
         }
         self.sick.hash(state);
-        self.fence.hash(state);
+        self.fences.hash(state);
     }
 }
 

@@ -25,7 +25,7 @@ use spillway_core::slot::Slot;
 use spillway_core::targets::TargetState;
 use spillway_core::version::{Image, TaskDefinition};
 
-use crate::cloud::Cloud;
+use crate::cloud::{Author, Cloud};
 use crate::script::{Answer, Call, Run, Script};
 
 /// How an invocation went.
@@ -64,9 +64,10 @@ pub struct Times {
 /// # Panics
 /// For a function that does not exist.
 pub fn run(function: &str, event: &Value, script: Script, times: Times, cloud: &mut Cloud, table: &Items) -> Ran {
+    let rolls_back = function == "rollback";
     let fence = event["lease"]["fence"].as_str().and_then(|fence| fence.parse().ok()).unwrap_or(0);
     let Times { clock, now } = times;
-    let reality = Reality(Mutex::new(Inside { cloud: std::mem::replace(cloud, Cloud::nothing()), table, run: Run::new(script), now, fence }));
+    let reality = Reality(Mutex::new(Inside { cloud: std::mem::replace(cloud, Cloud::nothing()), table, run: Run::new(script), now, by: Author { fence, rolls_back } }));
     let ports = &reality;
     let outcome = match function {
         "plan-release" => answer(event, |event| plan_release::handle(ports, ports, ports, &[], || clock, event)),
@@ -127,7 +128,7 @@ struct Inside<'a> {
     table: &'a Items,
     run: Run,
     now: Timestamp,
-    fence: u64,
+    by: Author,
 }
 
 #[derive(Debug)]
@@ -137,12 +138,12 @@ impl Reality<'_> {
     async fn call<T, F>(&self, operation: &'static str, subject: &str, writes: bool, effect: F) -> Result<T, ApiError>
     where
         T: Clone + std::fmt::Debug + Send + Sync + 'static,
-        F: FnOnce(&mut Cloud, &Items, u64, Timestamp) -> Result<T, ApiError> + Send,
+        F: FnOnce(&mut Cloud, &Items, Author, Timestamp) -> Result<T, ApiError> + Send,
     {
         let answer = {
             let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let Inside { cloud, table, run, now, fence } = &mut *inside;
-            run.call(operation, subject, writes, || effect(cloud, table, *fence, *now))
+            let Inside { cloud, table, run, now, by } = &mut *inside;
+            run.call(operation, subject, writes, || effect(cloud, table, *by, *now))
         };
         match answer {
             Some(answer) => answer,
@@ -170,8 +171,8 @@ impl Routes for Reality<'_> {
 
     async fn write(&self, route: &RouteArn, actions: &[Action]) -> Result<(), ApiError> {
         let subject = route.as_str();
-        self.call("ModifyRule", subject, true, |cloud, _, fence, now| {
-            gone("ModifyRule", subject, cloud.write(route, actions, fence, now))
+        self.call("ModifyRule", subject, true, |cloud, _, by, now| {
+            gone("ModifyRule", subject, cloud.write(route, actions, by, now))
         })
         .await
     }
@@ -222,8 +223,8 @@ impl EcsServices for Reality<'_> {
         anew: bool,
     ) -> Result<EcsState, ApiError> {
         let slot = slot(service);
-        self.call("UpdateService", service.service.as_str(), true, |cloud, _, fence, _| {
-            cloud.update(slot, task_definition, desired, anew, fence);
+        self.call("UpdateService", service.service.as_str(), true, |cloud, _, by, _| {
+            cloud.update(slot, task_definition, desired, anew, by);
             Ok(cloud.service(slot))
         })
         .await
@@ -240,7 +241,7 @@ impl TaskDefinitions for Reality<'_> {
     }
 
     async fn with_image(&self, release: &str, _: &str, _: Option<&str>, _: &Image) -> Result<String, ApiError> {
-        self.call("RegisterTaskDefinition", release, true, |cloud, _, fence, _| Ok(cloud.register(release, fence))).await
+        self.call("RegisterTaskDefinition", release, true, |cloud, _, by, _| Ok(cloud.register(release, by))).await
     }
 }
 

@@ -223,6 +223,12 @@ pub(crate) fn stranger(universe: &mut Universe) {
     universe.cloud.shifted(universe.now);
 }
 
+/// A stranger deletes the second route.
+pub(crate) fn delete_route(universe: &mut Universe) {
+    universe.cloud.routes.remove(&*route(2));
+    universe.cloud.shifted(universe.now);
+}
+
 /// Someone else's name in the lease, as after a restored backup.
 pub(crate) fn take_lease(universe: &mut Universe) {
     let lease = |item: &mut spillway_asl::items::Item| {

@@ -43,8 +43,6 @@ pub enum Fault {
     Throttled,
     /// It is refused for good.
     Refused,
-    /// What it is about does not exist any more; only routes can be gone.
-    Gone,
     /// It does what it should, and its answer is lost.
     AnswerLost,
 }
@@ -125,7 +123,6 @@ impl Run {
             None => effect(),
             Some(Fault::Throttled) => error("Throttling", true),
             Some(Fault::Refused) => error("AccessDenied", false),
-            Some(Fault::Gone) => error("RuleNotFound", false),
             Some(Fault::AnswerLost) => effect().and_then(|_| error("Timeout", true)),
         };
         self.had.push(Answer::new(&answer));

@@ -34,6 +34,8 @@ pub enum Event {
     Redriven(usize),
     /// A stranger gives a group of their own some weight in a route.
     Stranger,
+    /// A stranger deletes a route.
+    RouteDeleted,
     /// Someone else's name is written into the lease.
     LeaseTaken,
     /// A slot's tasks fail their health checks from now on.
@@ -97,6 +99,7 @@ impl std::fmt::Display for Event {
             Self::Stopped(process) => write!(f, "* {process} is stopped"),
             Self::Redriven(process) => write!(f, "* {process} is redriven"),
             Self::Stranger => f.write_str("* a stranger gives another group weight in a route"),
+            Self::RouteDeleted => f.write_str("* a stranger deletes a route"),
             Self::LeaseTaken => f.write_str("* someone writes another owner into the lease"),
             Self::Dies(slot) => write!(f, "* the tasks of {slot} fail their health checks"),
             Self::Command(word) => write!(f, "* an operator says {word}"),
@@ -236,6 +239,7 @@ fn adversities(universe: &Universe, machines: &Machines, setting: &Setting, all:
     let planned = universe.lease("owner").is_some() && universe.lease("plan").is_some();
     if setting.strangers && planned {
         add(Event::Stranger, true, &mut |after| crate::scenario::stranger(after));
+        add(Event::RouteDeleted, true, &mut crate::scenario::delete_route);
         add(Event::LeaseTaken, true, &mut crate::scenario::take_lease);
     }
     for slot in setting.mortal {
@@ -358,9 +362,6 @@ impl Call<'_> {
         for (at, call) in ran.calls.iter().enumerate() {
             ways.push(Way::Call(at, Fault::Throttled));
             ways.push(Way::Call(at, Fault::Refused));
-            if matches!(call.operation, "DescribeRules" | "ModifyRule") {
-                ways.push(Way::Call(at, Fault::Gone));
-            }
             if call.writes {
                 ways.push(Way::Call(at, Fault::AnswerLost));
             }

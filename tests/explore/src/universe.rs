@@ -77,6 +77,14 @@ pub struct Adversities {
     pub second: bool,
 }
 
+impl Adversities {
+    /// Whether nothing has happened that may change how a release ends: at most one call that failed once.
+    #[must_use]
+    pub fn are_slight(self) -> bool {
+        self.count <= 1 && !self.grave
+    }
+}
+
 impl Process {
     /// Whether its next step can be taken now.
     #[must_use]
