@@ -29,6 +29,13 @@ pub fn violated(before: &Universe, after: &Universe, machines: &Machines, settin
             return Some(violation);
         }
     }
+    // That is the moment of the promotion; what the execution does afterwards does not matter.
+    if before.lease("promoted_by") != after.lease("promoted_by") {
+        let slot = if after.lease("live_slot") == Some("green") { Slot::Green } else { Slot::Blue };
+        if let Some(violation) = all_on(after, slot) {
+            return Some(format!("the release was promoted while {violation}"));
+        }
+    }
     let (was, is) = (before.lease("owner"), after.lease("owner"));
     if was.is_some() && is.is_none() {
         return divided(after).map(|divided| format!("the lease was freed while {divided}"));
@@ -58,10 +65,6 @@ fn ended(process: &Process, after: &Universe, machines: &Machines, setting: &Set
     let first = &*process.execution.name == "first";
     match status {
         Status::Succeeded { output } if output["outcome"] == "promoted" && !output["slot"].is_null() => {
-            let slot = if output["slot"] == "green" { Slot::Green } else { Slot::Blue };
-            if let Some(violation) = all_on(after, slot) {
-                return Some(format!("the release was promoted while {violation}"));
-            }
             if first && after.adversities.are_slight() && setting.ending != Ending::Promoted {
                 return Some(format!("the release was promoted, and not {:?}", setting.ending));
             }

@@ -1,11 +1,12 @@
 //! The state machines that ship, ready to run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
-use spillway_asl::interpret::Program;
-use spillway_asl::machine::{Machine, fill};
+use spillway_asl::interpret::{Program, matches};
+use spillway_asl::machine::{Machine, State, fill};
 
 /// How long a function may run, in seconds, as installed.
 pub const FUNCTION_SECONDS: i64 = 30;
@@ -74,8 +75,10 @@ pub fn shipped() -> Sources {
 }
 
 /// The machines, ready to run.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Machines {
+    /// What was caught so far, and by which of a state's Catches.
+    pub caught: Mutex<BTreeSet<(MachineName, String, usize)>>,
     programs: BTreeMap<MachineName, Program>,
     /// The definitions that they were made of.
     pub definitions: BTreeMap<MachineName, Machine>,
@@ -111,7 +114,33 @@ impl Machines {
             programs.insert(*name, Program::compile(&machine, &name.arn())?);
             definitions.insert(*name, machine);
         }
-        Ok(Self { programs, definitions })
+        Ok(Self { caught: Mutex::default(), programs, definitions })
+    }
+
+    /// Notes which Catch an error of this execution's state led to.
+    pub(crate) fn note(&self, machine: MachineName, state: &str, error: &str) {
+        let Some(State::Task(task)) = self.definitions[&machine].states.get(state) else { return };
+        if let Some(at) = task.catch.iter().position(|catcher| matches(&catcher.error_equals, error)) {
+            let mut caught = self.caught.lock().unwrap_or_else(PoisonError::into_inner);
+            caught.insert((machine, state.to_owned(), at));
+        }
+    }
+
+    /// Catches that nothing has led to.
+    #[must_use]
+    pub fn uncaught(&self) -> Vec<String> {
+        let caught = self.caught.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missing = Vec::new();
+        for (name, machine) in &self.definitions {
+            for (state, task) in machine.tasks() {
+                for (at, catcher) in task.catch.iter().enumerate() {
+                    if !caught.contains(&(*name, state.to_owned(), at)) {
+                        missing.push(format!("{}, {state}: {}", name.name(), catcher.error_equals.join(", ")));
+                    }
+                }
+            }
+        }
+        missing
     }
 
     /// One of them.

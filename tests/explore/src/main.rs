@@ -51,6 +51,9 @@ fn main() -> ExitCode {
         }
         covered.extend(found.covered);
     }
+    for missing in machines.uncaught() {
+        println!("nothing was caught by {missing}");
+    }
     for (machine, states) in uncovered(&covered, &machines) {
         println!("{}: nothing has come to {}", machine.name(), states.join(", "));
     }

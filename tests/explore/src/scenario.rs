@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use spillway_asl::items::Items;
 use spillway_core::arn::TargetGroupArn;
-use spillway_core::route::{Action, ActionKind, Forward, WeightedGroup};
+use spillway_core::route::{Action, ActionKind, Forward, Stickiness, WeightedGroup};
 use spillway_core::slot::Slot;
 
 use crate::cloud::{Capacity, Cloud};
@@ -58,8 +58,12 @@ pub struct Setting {
     pub commands: &'static [&'static str],
     /// What hooks answer.
     pub hook: Value,
-    /// Whether more than two tenths of the traffic is lost without the stable slot's tasks: it is scaled in at first.
-    pub scaled_in: bool,
+    /// Whether guards hear of ends, or not.
+    pub events: bool,
+    /// Whether an operator approves whatever waits for that.
+    pub approves: bool,
+    /// Whether clients stick to a slot.
+    pub sticky: bool,
 }
 
 const ELB: &str = "arn:aws:elasticloadbalancing";
@@ -119,7 +123,9 @@ fn setting(name: &'static str, change: impl FnOnce(&mut Value)) -> Setting {
         mortal: &[],
         commands: &[],
         hook: json!({"status": "ok"}),
-        scaled_in: false,
+        events: false,
+        approves: false,
+        sticky: false,
     }
 }
 
@@ -133,46 +139,38 @@ pub fn all(deep: bool) -> Vec<Setting> {
         let hook = json!({"function": format!("arn:aws:lambda:{HOME}:function:smoke"), "timeout_seconds": 60});
         definition["test_routes"] = json!([route(9)]);
         definition["hooks"] = json!({"before_traffic": hook, "after_step": hook, "after_rollback": hook});
-        definition["strategy"]["approval_at"] = json!([0]);
     };
+    let asking = |definition: &mut Value| definition["strategy"]["approval_at"] = json!([0, 50]);
     let sick = |setting: Setting| Setting { sick: true, ending: Ending::Failed("RolledBack"), ..setting };
+    let another = Some(Second::Release(version('3')));
     vec![
         Setting { adversities: two, ..setting("a sound release", |_| {}) },
         Setting { adversities: two, ..sick(setting("a sick release", |_| {})) },
-        Setting { adversities: one, strangers: true, ..setting("strangers", |_| {}) },
-        Setting {
-            adversities: one,
-            mortal: &Slot::BOTH,
-            ..setting("slots that die", |_| {})
-        },
+        Setting { adversities: two, strangers: true, ..setting("strangers", |_| {}) },
+        Setting { adversities: two, mortal: &Slot::BOTH, ..setting("slots that die", |_| {}) },
+        Setting { adversities: two, second: another.clone(), ..setting("a second release is turned away", conflict("reject")) },
         Setting {
             adversities: two,
-            second: Some(Second::Release(version('3'))),
-            ..setting("a second release is turned away", conflict("reject"))
-        },
-        Setting {
-            adversities: two,
-            second: Some(Second::Release(version('3'))),
+            second: another.clone(),
+            events: true,
             ..setting("a second release waits", conflict("queue"))
         },
-        Setting {
-            adversities: two,
-            second: Some(Second::Release(version('3'))),
-            ..setting("a second release supersedes", conflict("supersede"))
-        },
+        Setting { adversities: two, second: another, ..setting("a second release supersedes", conflict("supersede")) },
         Setting {
             adversities: two,
             second: Some(Second::Release(version('2'))),
             ..setting("the same version again", conflict("queue"))
         },
-        Setting { adversities: two, second: Some(Second::Undo), ..setting("an undo", |_| {}) },
+        Setting { adversities: two, second: Some(Second::Undo), mortal: &Slot::BOTH, ..setting("an undo", |_| {}) },
         Setting {
-            adversities: two,
-            commands: &["approve", "promote", "abort", "pause"],
-            ending: Ending::Failed("RolledBack"),
-            ..setting("hooks, testers and operators", hooks)
+            adversities: one,
+            approves: true,
+            commands: &["promote", "abort", "pause"],
+            ..setting("approvals and operators", asking)
         },
+        Setting { adversities: one, ..setting("hooks and testers", hooks) },
         Setting { adversities: one, hook: json!({"status": "fail"}), ..sick(setting("a hook that fails", hooks)) },
+        Setting { adversities: one, sticky: true, ..setting("sticky clients", |_| {}) },
     ]
 }
 
@@ -182,7 +180,8 @@ pub fn beginning(setting: &Setting, machines: &Machines) -> Universe {
     let now = Timestamp::from_second(1_800_000_000).expect("a time");
     let actions = |name: &str| {
         let arn = TargetGroupArn::parse(group(name)).expect("a group");
-        let forward = Forward { groups: vec![WeightedGroup { arn, weight: 100 }], stickiness: None };
+        let stickiness = setting.sticky.then_some(Stickiness { enabled: true, duration_seconds: Some(30) });
+        let forward = Forward { groups: vec![WeightedGroup { arn, weight: 100 }], stickiness };
         Arc::new(vec![Action { order: None, kind: ActionKind::Forward(forward) }])
     };
     let users: Vec<Arc<str>> = [1, 2].map(|number| route(number).into()).into();

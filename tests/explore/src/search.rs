@@ -68,7 +68,8 @@ pub fn explore(setting: &Setting, machines: &Machines, most_states: usize) -> Fo
         let next = successors(&universe, machines, setting);
         let depth = nodes[number as usize].depth + 1;
         let mut violation = None;
-        if next.iter().all(|(event, _)| is_adverse(event)) {
+        // A guard that hears of an end late changes nothing that matters.
+        if next.iter().all(|(event, _)| is_adverse(event) || matches!(event, Event::Told(_))) {
             found.ends += 1;
             violation = check::violated_in_the_end(&universe).map(|violation| (violation, None));
         }
@@ -109,7 +110,7 @@ pub fn explore(setting: &Setting, machines: &Machines, most_states: usize) -> Fo
 }
 
 fn is_adverse(event: &Event) -> bool {
-    !matches!(event, Event::Step(_, _, Way::Well) | Event::Passes(_) | Event::GoesOn(_) | Event::Scheduled)
+    !matches!(event, Event::Step(_, _, Way::Well) | Event::Passes(_) | Event::GoesOn(_) | Event::Scheduled | Event::Told(_) | Event::Approved)
 }
 
 fn trace(

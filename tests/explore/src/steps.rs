@@ -22,8 +22,10 @@ pub enum Event {
     GoesOn(&'static str),
     /// Time passes, in seconds.
     Passes(i64),
-    /// A guard comes, on an execution's end or for nothing.
+    /// A guard comes for nothing.
     Guard,
+    /// A guard comes since an execution has ended.
+    Told(usize),
     /// A guard comes by the schedule.
     Scheduled,
     /// The second execution of the scenario comes.
@@ -42,6 +44,8 @@ pub enum Event {
     Dies(&'static str),
     /// An operator's word.
     Command(&'static str),
+    /// An operator approves what waits for that.
+    Approved,
 }
 
 /// How a step goes.
@@ -94,6 +98,7 @@ impl std::fmt::Display for Event {
             Self::GoesOn(function) => write!(f, "* {function}, which nobody waits for, goes on"),
             Self::Passes(seconds) => write!(f, "  {seconds} s pass"),
             Self::Guard => f.write_str("* a guard comes"),
+            Self::Told(process) => write!(f, "  a guard comes since {process} has ended"),
             Self::Scheduled => f.write_str("  a guard comes by the schedule"),
             Self::Second => f.write_str("* the second execution comes"),
             Self::Stopped(process) => write!(f, "* {process} is stopped"),
@@ -103,6 +108,7 @@ impl std::fmt::Display for Event {
             Self::LeaseTaken => f.write_str("* someone writes another owner into the lease"),
             Self::Dies(slot) => write!(f, "* the tasks of {slot} fail their health checks"),
             Self::Command(word) => write!(f, "* an operator says {word}"),
+            Self::Approved => f.write_str("  an operator approves"),
         }
     }
 }
@@ -156,8 +162,16 @@ pub fn successors(universe: &Universe, machines: &Machines, setting: &Setting) -
     }
     if !busy {
         // The schedule starts a guard where one is needed. Without need it would change nothing.
+        if setting.events {
+            // Or not: events can be lost.
+            all.extend(ends(universe).map(|at| (Event::Told(at), told(universe, at, machines))));
+        }
         if universe.is_orphaned() {
-            all.push((Event::Scheduled, guard(universe, machines)));
+            all.push((Event::Scheduled, guard(universe, machines, json!({}))));
+        } else if setting.approves && universe.lease("command") == Some("none") && waits_for_people(universe) {
+            let mut after = universe.clone();
+            crate::scenario::command(&mut after, "approve");
+            all.push((Event::Approved, after));
         } else if let Some(next) = passes(universe, machines) {
             all.push(next);
         }
@@ -176,7 +190,35 @@ fn passes(universe: &Universe, machines: &Machines) -> Option<(Event, Universe)>
     Some((Event::Passes(seconds), after))
 }
 
-fn guard(universe: &Universe, machines: &Machines) -> Universe {
+/// Executions whose end nobody has heard of, but for guards.
+fn ends(universe: &Universe) -> impl Iterator<Item = usize> {
+    let processes = universe.executions.iter().enumerate();
+    processes
+        .filter(|(_, process)| process.machine != MachineName::Guard && process.execution.has_ended() && !process.told)
+        .map(|(at, _)| at)
+}
+
+fn told(universe: &Universe, at: usize, machines: &Machines) -> Universe {
+    let arn = universe.executions[at].execution.arn.clone();
+    let mut after = guard(universe, machines, json!({"detail": {"executionArn": &*arn}}));
+    for process in &mut after.executions {
+        if process.execution.arn == arn {
+            Arc::make_mut(process).told = true;
+        }
+    }
+    after
+}
+
+/// Whether a release waits for somebody's approval.
+fn waits_for_people(universe: &Universe) -> bool {
+    let waits = |variable: Option<&Value>| variable.is_some_and(|value| !value["waiting_since"].is_null());
+    universe.executions.iter().any(|process| {
+        let execution = &process.execution;
+        !execution.has_ended() && (waits(execution.variable("preparation")) || waits(execution.variable("progress")))
+    })
+}
+
+fn guard(universe: &Universe, machines: &Machines, input: Value) -> Universe {
     let mut after = universe.clone();
     let mut name = 0;
     // One that has ended has no say any more: its place is the new one's.
@@ -185,14 +227,14 @@ fn guard(universe: &Universe, machines: &Machines) -> Universe {
     while after.process(&MachineName::Guard.execution(&name.to_string())).is_some() {
         name += 1;
     }
-    start(&mut after, machines, MachineName::Guard, &name.to_string(), json!({}));
+    start(&mut after, machines, MachineName::Guard, &name.to_string(), input);
     after
 }
 
 /// Starts an execution.
 pub fn start(universe: &mut Universe, machines: &Machines, machine: MachineName, name: &str, input: Value) {
     let execution = machines.program(machine).start(&machine.execution(name), name, input, universe.now);
-    let process = Process { machine, execution, ready_at: universe.now, hangs: None };
+    let process = Process { machine, execution, ready_at: universe.now, hangs: None, told: false };
     universe.executions.push(Arc::new(process));
 }
 
@@ -205,7 +247,7 @@ fn adversities(universe: &Universe, machines: &Machines, setting: &Setting, all:
         all.push((event, after));
     };
     if !universe.executions.iter().any(|process| process.machine == MachineName::Guard && !process.execution.has_ended()) {
-        add(Event::Guard, false, &mut |after| *after = Universe { adversities: after.adversities, ..guard(universe, machines) });
+        add(Event::Guard, false, &mut |after| *after = Universe { adversities: after.adversities, ..guard(universe, machines, json!({})) });
     }
     if let Some(second) = setting.second.as_ref().filter(|_| !universe.adversities.second) {
         add(Event::Second, true, &mut |after| {
@@ -323,7 +365,11 @@ fn steps(
 fn fails(universe: &mut Universe, at: usize, machines: &Machines, error: &str, cause: &str) -> Failed {
     let now = universe.now;
     let process = Arc::make_mut(&mut universe.executions[at]);
-    let failed = machines.program(process.machine).fail(&mut process.execution, error, cause, now);
+    let (machine, state) = (process.machine, process.execution.state.clone());
+    let failed = machines.program(machine).fail(&mut process.execution, error, cause, now);
+    if failed == Failed::Caught {
+        machines.note(machine, &state, error);
+    }
     process.hangs = None;
     process.ready_at = match failed {
         Failed::Retry { after_seconds } => later(now, i64::try_from(after_seconds).unwrap_or(i64::MAX)),
@@ -410,7 +456,11 @@ impl Call<'_> {
     fn succeeds(&self, universe: &mut Universe, result: Value) {
         let now = universe.now;
         let process = Arc::make_mut(&mut universe.executions[self.at]);
-        let failed = self.machines.program(process.machine).succeed(&mut process.execution, result, now);
+        let (machine, state) = (process.machine, process.execution.state.clone());
+        let failed = self.machines.program(machine).succeed(&mut process.execution, result, now);
+        if failed == Some(Failed::Caught) {
+            self.machines.note(machine, &state, QUERY_EVALUATION_ERROR);
+        }
         process.ready_at = match failed {
             Some(Failed::Retry { after_seconds }) => later(now, i64::try_from(after_seconds).unwrap_or(i64::MAX)),
             _ => now,

@@ -40,6 +40,8 @@ pub struct Process {
     pub ready_at: Timestamp,
     /// What it hangs in, if it does.
     pub hangs: Option<Hang>,
+    /// Whether a guard has heard of its end.
+    pub told: bool,
 }
 
 /// A call that does not answer.
@@ -141,6 +143,7 @@ impl Universe {
             let Execution { arn, state: at, status, variables, retries, redriven_at, redrives, state_input, .. } = &process.execution;
             (arn, at, retries, redriven_at.is_some(), redrives).hash(&mut state);
             away(process.execution.started_at).hash(&mut state);
+            process.told.hash(&mut state);
             match status {
                 Status::Running => {}
                 Status::Succeeded { .. } => {
