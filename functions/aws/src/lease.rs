@@ -176,8 +176,9 @@ impl Item {
 
     fn flag(&self, attribute: &str) -> Result<bool, ApiError> {
         match self.attributes.get(attribute) {
+            None => Ok(false),
             Some(AttributeValue::Bool(flag)) => Ok(*flag),
-            _ => Err(self.malformed(attribute)),
+            Some(_) => Err(self.malformed(attribute)),
         }
     }
 

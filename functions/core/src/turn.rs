@@ -46,9 +46,11 @@ pub enum Next {
     Outrun,
     /// Another one holds the lease, and the policy is not to wait.
     Held,
+    /// Another one holds the lease, and it was waited for long enough.
+    GivenUp,
 }
 
-/// Whose turn it is. The state machine hands it back when it asks again.
+/// Whose turn it is.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Turn {
     /// What comes next.
@@ -59,9 +61,6 @@ pub struct Turn {
     /// Seconds to wait, where that is next.
     #[serde(default)]
     pub wait_seconds: u32,
-    /// Whether this release has waited in the queue before.
-    #[serde(default)]
-    pub queued: bool,
     /// ARN of the execution that brings the same version; empty without one.
     #[serde(default)]
     pub following: String,
@@ -78,66 +77,74 @@ pub struct Asking<'a> {
     pub version: Option<&'a Version>,
     /// What its definition says about a conflict.
     pub policy: OnConflict,
-    /// What it was told before.
-    pub before: &'a Turn,
-    /// The status of the execution that it follows, if it follows one: `RUNNING`, `SUCCEEDED`, `FAILED`, …
+    /// Whether it has waited in the queue before.
+    pub queued: bool,
+    /// Whether there is a freeze: nobody is rolled back for a release that may not start.
+    pub frozen: bool,
+    /// ARN of the execution that it follows; empty without one.
+    pub following: &'a str,
+    /// The status of that, if it follows one: `RUNNING`, `SUCCEEDED`, `FAILED`, …
     pub followed: Option<&'a str>,
 }
 
 /// Decides.
 #[must_use]
 pub fn turn(asking: &Asking<'_>, record: &LeaseRecord, now: Timestamp) -> Turn {
-    let Asking { execution, before, .. } = *asking;
-    let say = |next, reason: String| Turn { next, reason, ..before.clone() };
+    let Asking { execution, following, .. } = *asking;
+    let say = |next, reason: String| Turn { next, reason, ..Turn::default() };
     let mut waiting = record.waiting.as_ref();
-    if let Some(status) = asking.followed.filter(|_| !before.following.is_empty()) {
-        let followed = &before.following;
+    if let Some(status) = asking.followed {
         match status {
-            "RUNNING" => return follow(asking, followed, now),
-            "SUCCEEDED" => return say(Next::Promoted, format!("{followed} brought the same version")),
+            "RUNNING" => return follow(asking, following, now),
+            "SUCCEEDED" => return say(Next::Promoted, format!("{following} brought the same version")),
             // It died before its turn, so that this version was not tried at all.
-            _ if waiting.is_some_and(|waiting| waiting.execution == *followed) => waiting = None,
-            _ => return say(Next::NotPromoted, format!("{followed}, which brings the same version, ended {status}")),
+            _ if waiting.is_some_and(|waiting| waiting.execution == following) => waiting = None,
+            _ => return say(Next::NotPromoted, format!("{following}, which brings the same version, ended {status}")),
         }
     }
-    let before = &Turn { following: String::new(), ..before.clone() };
-    let asking = &Asking { before, ..*asking };
-    let say = |next, reason: String| Turn { next, reason, ..before.clone() };
     let mine = waiting.is_some_and(|waiting| waiting.execution == execution);
-    let newer = waiting.filter(|waiting| !mine && (before.queued || waiting.since > asking.since));
-    if before.queued && !mine && newer.is_none() && record.owner.as_deref() != Some(execution) {
-        return say(Next::Outrun, "a newer release took its place in the queue".into());
+    // An answer may have been lost.
+    let queued = asking.queued || mine;
+    let other = waiting.filter(|_| !mine);
+    let held = record.owner.as_deref().filter(|owner| *owner != execution);
+    let is_release = held.is_some_and(|owner| machine(owner) == machine(execution));
+
+    if !queued {
+        let same = |intent: &str| asking.version.is_some() && version_of(intent).as_ref() == asking.version;
+        if let Some(other) = other.filter(|other| same(&other.intent)) {
+            return follow(asking, &other.execution, now);
+        }
+        let running = held.filter(|_| is_release && record.intent.as_deref().is_some_and(same));
+        if let Some(running) = running {
+            return match other {
+                // Another version was wanted meanwhile, and this one is wanted again: after that, and not instead.
+                Some(_) if asking.policy != OnConflict::Reject => say(Next::Queue, "another version waits".into()),
+                _ => follow(asking, running, now),
+            };
+        }
     }
-    if let Some(newer) = newer {
+    if let Some(newer) = other.filter(|other| queued || other.since > asking.since) {
         return say(Next::Outrun, format!("{} is newer, and waits for its turn", newer.execution));
     }
-    let Some(owner) = record.owner.as_deref().filter(|owner| *owner != execution) else {
-        let next = if before.queued { Next::AcquireInTurn } else { Next::Acquire };
-        return say(next, "the lease is free".into());
+    if queued && !mine && record.owner.as_deref() != Some(execution) {
+        return say(Next::Outrun, "a newer release took its place in the queue".into());
+    }
+    let Some(owner) = held else {
+        return say(if queued { Next::AcquireInTurn } else { Next::Acquire }, "the lease is free".into());
     };
 
-    let is_release = machine(owner) == machine(execution);
-    if !before.queued {
-        let same = |intent: Option<&String>| asking.version.is_some() && version_of(intent).as_ref() == asking.version;
-        if is_release && same(record.intent.as_ref()) {
-            return follow(asking, owner, now);
-        }
-        if let Some(waiting) = waiting.filter(|waiting| same(Some(&waiting.intent))) {
-            return follow(asking, &waiting.execution, now);
-        }
-    }
     let waited = seconds_between(asking.since, now);
-    let held = holder(record, owner, now);
-    if !is_release && record.phase == "retiring" && waited < PATIENCE_WITH_RETIREMENTS {
-        return Turn { wait_seconds: 5, ..say(Next::Wait, held) };
+    let holder = holder(record, owner, now);
+    if queued && waited > LONGEST_QUEUE_SECONDS {
+        return say(Next::GivenUp, format!("{holder}; waited for {waited} s"));
+    }
+    if !is_release && record.phase == "retiring" && (queued || waited < PATIENCE_WITH_RETIREMENTS) {
+        return Turn { wait_seconds: 5, ..say(Next::Wait, holder) };
     }
     match asking.policy {
-        OnConflict::Queue | OnConflict::Supersede if waited > LONGEST_QUEUE_SECONDS => {
-            say(Next::Held, format!("{held}; waited for {waited} s"))
-        }
-        OnConflict::Supersede if is_release => Turn { queued: true, ..say(Next::Supersede, held) },
-        OnConflict::Queue | OnConflict::Supersede => Turn { queued: true, ..say(Next::Queue, held) },
-        OnConflict::Reject => say(Next::Held, held),
+        OnConflict::Supersede if is_release && !asking.frozen => say(Next::Supersede, holder),
+        OnConflict::Queue | OnConflict::Supersede => say(Next::Queue, holder),
+        OnConflict::Reject => say(Next::Held, holder),
     }
 }
 
@@ -147,7 +154,6 @@ fn follow(asking: &Asking<'_>, execution: &str, now: Timestamp) -> Turn {
         next: Next::Follow,
         reason: format!("{execution} brings the same version"),
         wait_seconds: u32::try_from(wait).unwrap_or(0),
-        queued: asking.before.queued,
         following: execution.to_owned(),
     }
 }
@@ -165,8 +171,8 @@ fn holder(record: &LeaseRecord, owner: &str, now: Timestamp) -> String {
 }
 
 /// The version that an execution's input asks for.
-fn version_of(intent: Option<&String>) -> Option<Version> {
-    let input: Value = serde_json::from_str(intent?).ok()?;
+fn version_of(intent: &str) -> Option<Version> {
+    let input: Value = serde_json::from_str(intent).ok()?;
     serde_json::from_value(input.get("version")?.clone()).ok()
 }
 
@@ -213,76 +219,126 @@ mod tests {
         Some(Waiting { execution: execution.into(), intent: intent(version), since: at(since), supersede: false })
     }
 
-    fn ask(policy: OnConflict, before: &Turn, followed: Option<&str>, record: &LeaseRecord) -> Turn {
+    fn ask(policy: OnConflict, queued: bool, record: &LeaseRecord) -> Turn {
+        told(policy, queued, "", None, record)
+    }
+
+    fn told(policy: OnConflict, queued: bool, following: &str, followed: Option<&str>, record: &LeaseRecord) -> Turn {
         let version: Version = serde_json::from_str(r#"{"opaque":"v2"}"#).unwrap();
-        let asking = Asking { execution: ME, since: at(0), version: Some(&version), policy, before, followed };
+        let version = Some(&version);
+        let asking =
+            Asking { execution: ME, since: at(0), version, policy, queued, frozen: false, following, followed };
         turn(&asking, record, at(10))
     }
 
     #[test]
     fn the_policy_says_what_becomes_of_a_second_release() {
-        let fresh = Turn::default();
-        for (policy, next, queued) in [
-            (OnConflict::Reject, Next::Held, false),
-            (OnConflict::Queue, Next::Queue, true),
-            (OnConflict::Supersede, Next::Supersede, true),
+        for (policy, next) in [
+            (OnConflict::Reject, Next::Held),
+            (OnConflict::Queue, Next::Queue),
+            (OnConflict::Supersede, Next::Supersede),
         ] {
-            let told = ask(policy, &fresh, None, &held(OTHER, "v1"));
-            assert_eq!((told.next, told.queued), (next, queued));
-            assert_eq!(told.reason, format!("held by {OTHER}, baking, for 12m 15s"));
+            let told = ask(policy, false, &held(OTHER, "v1"));
+            assert_eq!((told.next, told.reason), (next, format!("held by {OTHER}, baking, for 12m 15s")));
         }
         // A recovery, or an undo, is not to be rolled back for anybody.
         let undo = LeaseRecord { phase: "rolling_back".into(), ..held(RETIREMENT, "v1") };
-        assert_eq!(ask(OnConflict::Supersede, &fresh, None, &undo).next, Next::Queue);
-        let retirement = LeaseRecord { phase: "retiring".into(), ..held(RETIREMENT, "v1") };
-        assert_eq!(ask(OnConflict::Reject, &fresh, None, &retirement).next, Next::Wait);
-        assert_eq!(ask(OnConflict::Reject, &fresh, None, &LeaseRecord::default()).next, Next::Acquire);
+        assert_eq!(ask(OnConflict::Supersede, false, &undo).next, Next::Queue);
+        assert_eq!(ask(OnConflict::Reject, false, &LeaseRecord::default()).next, Next::Acquire);
         // The answer to its own acquisition was lost.
-        assert_eq!(ask(OnConflict::Reject, &fresh, None, &held(ME, "v2")).next, Next::Acquire);
+        assert_eq!(ask(OnConflict::Reject, false, &held(ME, "v2")).next, Next::Acquire);
+    }
+
+    /// A retirement has the lease for moments: even one that has waited for long waits a moment more.
+    #[test]
+    fn retirements_are_waited_for() {
+        let retirement = LeaseRecord { phase: "retiring".into(), ..held(RETIREMENT, "v1") };
+        let waits_already = LeaseRecord { waiting: waits(ME, "v2", 0), ..retirement.clone() };
+        for (record, queued, seconds, next) in [
+            (&retirement, false, 10, Next::Wait),
+            (&retirement, false, 119, Next::Wait),
+            (&retirement, false, 120, Next::Held),
+            (&waits_already, true, 5000, Next::Wait),
+            (&waits_already, true, LONGEST_QUEUE_SECONDS + 1, Next::GivenUp),
+        ] {
+            let asking = Asking {
+                execution: ME,
+                since: at(0),
+                version: None,
+                policy: OnConflict::Reject,
+                queued,
+                frozen: false,
+                following: "",
+                followed: None,
+            };
+            assert_eq!(turn(&asking, record, at(seconds)).next, next, "{queued} {seconds}");
+        }
+    }
+
+    /// Nobody goes back for a release that may not start.
+    #[test]
+    fn nothing_is_superseded_in_a_freeze() {
+        let asking = Asking {
+            execution: ME,
+            since: at(0),
+            version: None,
+            policy: OnConflict::Supersede,
+            queued: false,
+            frozen: true,
+            following: "",
+            followed: None,
+        };
+        assert_eq!(turn(&asking, &held(OTHER, "v1"), at(10)).next, Next::Queue);
     }
 
     #[test]
     fn the_newest_waits_and_takes_its_turn() {
-        let queued = Turn { queued: true, ..Turn::default() };
         let with =
             |waiting, owner: Option<&str>| LeaseRecord { owner: owner.map(Into::into), waiting, ..held(OTHER, "v1") };
-        for (before, waiting, owner, next) in [
-            (&queued, waits(ME, "v2", 0), Some(OTHER), Next::Queue),
-            (&queued, waits(ME, "v2", 0), None, Next::AcquireInTurn),
+        for (queued, waiting, owner, next) in [
+            (true, waits(ME, "v2", 0), Some(OTHER), Next::Queue),
+            (true, waits(ME, "v2", 0), None, Next::AcquireInTurn),
+            // It waits, and the answer to that was lost.
+            (false, waits(ME, "v2", 0), None, Next::AcquireInTurn),
+            // It was told to wait, and before it did, the lease was given back.
+            (false, None, None, Next::Acquire),
             // Whoever took the place is newer, whatever the clocks say.
-            (&queued, waits(THIRD, "v3", -5), Some(OTHER), Next::Outrun),
-            (&queued, waits(THIRD, "v3", -5), None, Next::Outrun),
-            (&queued, None, None, Next::Outrun),
-            (&queued, None, Some(THIRD), Next::Outrun),
-            (&queued, None, Some(ME), Next::AcquireInTurn),
-            (&Turn::default(), waits(THIRD, "v3", 5), Some(OTHER), Next::Outrun),
-            (&Turn::default(), waits(THIRD, "v3", -5), Some(OTHER), Next::Queue),
-            (&Turn::default(), waits(THIRD, "v3", -5), None, Next::Acquire),
+            (true, waits(THIRD, "v3", -5), Some(OTHER), Next::Outrun),
+            (true, waits(THIRD, "v3", -5), None, Next::Outrun),
+            (true, None, None, Next::Outrun),
+            (true, None, Some(THIRD), Next::Outrun),
+            (true, None, Some(ME), Next::AcquireInTurn),
+            (false, waits(THIRD, "v3", 5), Some(OTHER), Next::Outrun),
+            (false, waits(THIRD, "v3", -5), Some(OTHER), Next::Queue),
+            (false, waits(THIRD, "v3", -5), None, Next::Acquire),
         ] {
-            let told = ask(OnConflict::Queue, before, None, &with(waiting.clone(), owner));
-            assert_eq!(told.next, next, "{before:?} {waiting:?} {owner:?}");
+            let told = ask(OnConflict::Queue, queued, &with(waiting.clone(), owner));
+            assert_eq!(told.next, next, "{queued} {waiting:?} {owner:?}");
         }
     }
 
     #[test]
     fn the_same_version_again_is_one_release() {
-        let fresh = Turn::default();
         let running = held(OTHER, "v2");
-        let told = ask(OnConflict::Supersede, &fresh, None, &running);
-        assert_eq!((told.next, told.following.as_str(), told.wait_seconds), (Next::Follow, OTHER, 5));
+        let told_first = ask(OnConflict::Supersede, false, &running);
+        assert_eq!((told_first.next, told_first.following.as_str(), told_first.wait_seconds), (Next::Follow, OTHER, 5));
         for (status, next) in [
             ("RUNNING", Next::Follow),
             ("SUCCEEDED", Next::Promoted),
             ("FAILED", Next::NotPromoted),
             ("ABORTED", Next::NotPromoted),
         ] {
-            assert_eq!(ask(OnConflict::Queue, &told, Some(status), &LeaseRecord::default()).next, next, "{status}");
+            let told = told(OnConflict::Queue, false, OTHER, Some(status), &LeaseRecord::default());
+            assert_eq!(told.next, next, "{status}");
         }
         let waiting = LeaseRecord { waiting: waits(THIRD, "v2", -5), ..held(OTHER, "v1") };
-        let told = ask(OnConflict::Reject, &fresh, None, &waiting);
-        assert_eq!((told.next, told.following.as_str()), (Next::Follow, THIRD));
+        let told_second = ask(OnConflict::Reject, false, &waiting);
+        assert_eq!((told_second.next, told_second.following.as_str()), (Next::Follow, THIRD));
         // It was stopped before its turn: this one stands in for it.
-        let told = ask(OnConflict::Queue, &told, Some("ABORTED"), &waiting);
-        assert_eq!((told.next, told.following.as_str()), (Next::Queue, ""));
+        let told_third = told(OnConflict::Queue, false, THIRD, Some("ABORTED"), &waiting);
+        assert_eq!((told_third.next, told_third.following.as_str()), (Next::Queue, ""));
+        // Another version waits, and this one is the newest wish.
+        let wanted_again = LeaseRecord { waiting: waits(THIRD, "v3", -5), ..held(OTHER, "v2") };
+        assert_eq!(ask(OnConflict::Supersede, false, &wanted_again).next, Next::Queue);
     }
 }

@@ -21,6 +21,9 @@ use spillway_core::turn::{self, Asking, Turn};
 use spillway_core::version::Version;
 use thiserror::Error;
 
+/// The most bytes of a plan as JSON. A state of the machine hands on 256 KiB at most, and this one the plan twice.
+const MOST_BYTES: usize = 64 * 1024;
+
 /// What is to be released.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Event {
@@ -42,6 +45,8 @@ pub struct Conflict {
     pub since: Timestamp,
     /// What it was told before.
     pub before: Turn,
+    /// Whether it has waited in the queue before.
+    pub queued: bool,
     /// The status of the execution that it follows; empty where it follows none.
     pub followed: String,
 }
@@ -141,21 +146,28 @@ pub async fn handle(
     let mut refusals = Vec::new();
     let Wishes { version, overrides } = wishes(&event.request, &mut refusals);
     let record = leases.read(&definition.service).await?.unwrap_or_default();
-    if let Some(Conflict { since, before, followed }) = &event.conflict {
+    refusals.extend(plan::strangers(&definition, event.lease.home(), homes));
+    let freeze = Notices::of(&record, leases.freeze_of_all().await?, clock()).freeze;
+    if let Some(Conflict { since, before, queued, followed }) = &event.conflict {
+        // Nobody waits, or goes back, for what cannot start.
+        if !refusals.is_empty() {
+            return Err(Refused(refusals).into());
+        }
         let asking = Asking {
             execution: &event.lease.owner,
             since: *since,
             version: version.as_ref(),
             policy: definition.on_conflict,
-            before,
+            queued: *queued,
+            frozen: freeze.is_some(),
+            following: &before.following,
             followed: Some(followed.as_str()).filter(|status| !status.is_empty()),
         };
         let turn = turn::turn(&asking, &record, clock());
         tracing::info!(next = ?turn.next, reason = turn.reason, "the lease is held");
         return Ok(Output::Turn(turn));
     }
-    refusals.extend(plan::strangers(&definition, event.lease.home(), homes));
-    refusals.extend(Notices::of(&record, leases.freeze_of_all().await?, clock()).freeze.map(Refusal::Frozen));
+    refusals.extend(freeze.map(Refusal::Frozen));
     let live = routes(load_balancers, &definition.routes, &mut refusals).await?;
     let testers = routes(load_balancers, &definition.test_routes, &mut refusals).await?;
     let roles = match (&live, &overrides) {
@@ -168,8 +180,9 @@ pub async fn handle(
         _ => None,
     };
     if let (Some(roles), Some(version), Some(live)) = (&roles, &version, &record.live) {
-        // Who overrides something knows what is there.
-        if overrides == Some(Overrides::default()) && live.slot == roles.stable && live.version == *version {
+        // Who overrides something knows what is there; and what someone else has deployed may be anything.
+        let named = !matches!(version, Version::Opaque(_));
+        if named && overrides == Some(Overrides::default()) && live.slot == roles.stable && live.version == *version {
             return Err(Error::AlreadyStable(version.clone(), live.slot));
         }
     }
@@ -179,6 +192,9 @@ pub async fn handle(
     let overrides = overrides.unwrap_or_default();
     let plan = Draft { definition, version, overrides, roles, survey, refusals }.plan()?;
     let record = serde_json::to_string(&plan)?;
+    if record.len() > MOST_BYTES {
+        return Err(Refused(vec![Refusal::TooLarge { bytes: record.len(), allowed: MOST_BYTES }]).into());
+    }
     tracing::info!(stable = %plan.stable.slot, candidate = %plan.candidate.slot, version = %plan.version, "planned");
     for warning in &plan.warnings {
         tracing::warn!(warning);

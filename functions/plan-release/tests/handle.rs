@@ -516,8 +516,11 @@ async fn nothing_starts_in_a_freeze() {
 /// The version that serves already is not released again, unless someone overrides something.
 #[tokio::test]
 async fn what_is_live_already_is_nothing_to_do() {
-    let live =
-        |label: &str, slot| Some(Live { version: serde_json::from_value(json!({ "opaque": label })).unwrap(), slot });
+    let live = |revision: &str, slot| {
+        let version = serde_json::from_value(json!({"task_definition": format!("shop:{revision}")})).unwrap();
+        Some(Live { version, slot })
+    };
+    let labelled = Some(Live { version: serde_json::from_value(json!({"opaque": "2"})).unwrap(), slot: Slot::Blue });
     for (live, overrides, there) in [
         (live("2", Slot::Blue), Value::Null, true),
         (live("1", Slot::Blue), Value::Null, false),
@@ -528,11 +531,16 @@ async fn what_is_live_already_is_nothing_to_do() {
     ] {
         let world = World::of_shop();
         world.state().leases.get_mut("shop").unwrap().live.clone_from(&live);
-        match plan(&world, &definition(), release(&overrides)).await {
+        let request = json!({"service": "shop", "version": {"task_definition": "shop:2"}, "overrides": overrides});
+        match plan(&world, &definition(), request).await {
             Err(error) => assert!(there && error.name() == "AlreadyStable", "{live:?} {overrides}: {error}"),
             Ok(_) => assert!(!there, "{live:?} {overrides}"),
         }
     }
+    // A label of somebody else's says nothing about what is there.
+    let world = World::of_shop();
+    world.state().leases.get_mut("shop").unwrap().live = labelled;
+    plan(&world, &definition(), release(&Value::Null)).await.unwrap();
 }
 
 /// Every ARN that a definition names, of another account or region.
@@ -589,7 +597,8 @@ async fn a_conflict_is_decided_by_the_definition() {
         world.state().leases.extend(record.map(|record| ("shop".to_owned(), record)));
         let mut definition = definition();
         definition["on_conflict"] = policy.into();
-        let conflict = Some(Conflict { since: ago(1), before: Turn::default(), followed: String::new() });
+        let conflict =
+            Some(Conflict { since: ago(1), before: Turn::default(), queued: false, followed: String::new() });
         let event =
             Event { lease: lease(), definition: definition.to_string(), request: release(&Value::Null), conflict };
         let Output::Turn(turn) = handle(&world, &world, &world, &[], now, event).await.unwrap() else {
@@ -600,4 +609,30 @@ async fn a_conflict_is_decided_by_the_definition() {
             assert_eq!(turn.reason, "held by arn:aws:states:::execution:release:other, baking, for 3m");
         }
     }
+}
+
+/// Nobody waits, or goes back, for a release that cannot start.
+#[tokio::test]
+async fn what_cannot_start_takes_no_turn() {
+    let world = World::of_shop();
+    world.state().leases.get_mut("shop").unwrap().owner = Some("arn:aws:states:::execution:release:other".into());
+    let mut definition = definition();
+    definition["on_conflict"] = "supersede".into();
+    let conflict = || Some(Conflict { since: ago(1), before: Turn::default(), queued: false, followed: String::new() });
+    let ask = async |request: Value| {
+        let event = Event { lease: lease(), definition: definition.to_string(), request, conflict: conflict() };
+        handle(&world, &world, &world, &[], now, event).await
+    };
+    for request in [
+        json!({"service": "shop", "version": {"image": "shop:latest"}}),
+        json!({"service": "shop", "version": {"opaque": "2"}, "colour": "red"}),
+        json!({"service": "shop", "version": {"opaque": "2"}, "overrides": {"stable": "red"}}),
+    ] {
+        assert_eq!(ask(request.clone()).await.unwrap_err().name(), "ReleaseRefused", "{request}");
+    }
+    let Output::Turn(turn) = ask(release(&Value::Null)).await.unwrap() else { panic!("it planned") };
+    assert_eq!(turn.next, Next::Supersede);
+    world.state().freeze_of_all = Some(freeze(now() + SignedDuration::from_secs(1)));
+    let Output::Turn(turn) = ask(release(&Value::Null)).await.unwrap() else { panic!("it planned") };
+    assert_eq!(turn.next, Next::Queue);
 }

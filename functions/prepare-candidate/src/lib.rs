@@ -13,7 +13,7 @@ use spillway_core::compute::{
     self, CandidateFailed, EcsState, EcsStep, GroupState, GroupStep, Preparation, wanted_capacity,
 };
 use spillway_core::decision::Command;
-use spillway_core::definition::length::WAITING_FACTOR;
+use spillway_core::definition::length::EARLY_WAITING_FACTOR;
 use spillway_core::definition::{AutoScalingGroup, Compute, EcsService};
 use spillway_core::hook::{self, Call, Point, Reply, Standing};
 use spillway_core::lease::{Freeze, Lease, Notices};
@@ -273,7 +273,7 @@ fn permitted(
         return Err(Error::WaitedTooLong { waited, patience, reason });
     }
     tracing::info!(reason, "the candidate is ready, and stays without traffic");
-    Ok(waiting(reason, plan.health.check_seconds.saturating_mul(WAITING_FACTOR), preparation))
+    Ok(waiting(reason, plan.health.check_seconds.saturating_mul(EARLY_WAITING_FACTOR), preparation))
 }
 
 /// What comes between a candidate that is ready and its first users: testers, and the hook, which may fail.

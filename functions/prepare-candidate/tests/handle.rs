@@ -312,7 +312,7 @@ async fn people_are_heard_before_the_first_traffic() {
         {
             assert_eq!(output.preparation.waiting_since, Some(now()), "{}", output.reason);
             // Rarer than looks, and not for ever.
-            assert_eq!(output.wait_seconds, 240);
+            assert_eq!(output.wait_seconds, 480);
             let late = now() + SignedDuration::from_secs(plan.longest_wait_seconds() as i64 + 1);
             world.state().freeze_of_all =
                 frozen.then(|| Freeze { until: late + SignedDuration::from_hours(1), ..freeze.clone() });

@@ -174,6 +174,14 @@ pub fn evaluate<'a>(expression: &'a Expression, scope: &Scope<'a>) -> Result<Opt
             Some(_) => Err("was given what is not a text".into()),
             None => Ok(None),
         },
+        Expression::Instant(path) => match at(path, scope).as_deref() {
+            Some(Value::String(text)) => match text.parse() {
+                Ok(time) => owned(timestamp(time).into()),
+                Err(_) => Err(format!("was given what is no time: {text}")),
+            },
+            Some(_) => Err("was given what is not a text".into()),
+            None => Ok(None),
+        },
         // What is not there joins as an empty text.
         Expression::Joined(literal, path) => {
             owned(format!("{literal}{}", at(path, scope).map_or_else(String::new, |value| text(&value))).into())

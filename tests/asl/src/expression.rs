@@ -23,6 +23,8 @@ pub enum Expression {
     Parsed(Vec<String>),
     /// `'/spillway/services/' & $states.input.service`.
     Joined(String, Vec<String>),
+    /// `$fromMillis($toMillis($states.result.until))`: a time, if it is one.
+    Instant(Vec<String>),
     /// `$fromMillis($millis() + 45000)`: now and so many milliseconds.
     FromNow(String),
 }
@@ -41,10 +43,13 @@ impl Expression {
         if let Some(millis) = text.strip_prefix("$fromMillis($millis() + ").and_then(|rest| rest.strip_suffix(')')) {
             return Ok(Self::FromNow(millis.into()));
         }
-        for (function, make) in
-            [("$exists(", Self::Exists as fn(Vec<String>) -> Self), ("$string(", Self::Text), ("$parse(", Self::Parsed)]
-        {
-            if let Some(inner) = text.strip_prefix(function).and_then(|rest| rest.strip_suffix(')')) {
+        for (function, end, make) in [
+            ("$exists(", ")", Self::Exists as fn(Vec<String>) -> Self),
+            ("$string(", ")", Self::Text),
+            ("$parse(", ")", Self::Parsed),
+            ("$fromMillis($toMillis(", "))", Self::Instant),
+        ] {
+            if let Some(inner) = text.strip_prefix(function).and_then(|rest| rest.strip_suffix(end)) {
                 return path(inner).map_or_else(refused, |path| Ok(make(path)));
             }
         }
@@ -67,7 +72,12 @@ impl Expression {
     #[must_use]
     pub fn paths(&self) -> Vec<&[String]> {
         match self {
-            Self::Path(path) | Self::Exists(path) | Self::Text(path) | Self::Parsed(path) | Self::Joined(_, path) => {
+            Self::Path(path)
+            | Self::Exists(path)
+            | Self::Text(path)
+            | Self::Parsed(path)
+            | Self::Instant(path)
+            | Self::Joined(_, path) => {
                 vec![path]
             }
             Self::Equals(left, right) => [left.paths(), right.paths()].concat(),
@@ -81,7 +91,7 @@ impl Expression {
         match self {
             Self::Path(_) | Self::Literal(_) | Self::Exists(_) | Self::Text(_) => true,
             Self::Equals(left, right) => left.is_plain() && right.is_plain(),
-            Self::Joined(..) | Self::Parsed(_) | Self::FromNow(_) => false,
+            Self::Joined(..) | Self::Parsed(_) | Self::Instant(_) | Self::FromNow(_) => false,
         }
     }
 }

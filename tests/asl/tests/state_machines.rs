@@ -35,7 +35,7 @@ fn every_rule_can_be_broken() {
         ("/States/ShiftWeight/Retry", Value::Null, "ShiftWeight: has no Retry"),
         ("/States/ShiftWeight/Catch", Value::Null, "ShiftWeight: does not catch States.ALL"),
         ("/States/ShiftWeight/Retry/0/ErrorEquals/0", json!("States.ALL"), "States.ALL does not stand alone"),
-        ("/States/ShiftWeight/Retry/0/ErrorEquals/0", json!("Unavailable"), "does not retry Lambda.Client"),
+        ("/States/ShiftWeight/Retry/0/ErrorEquals/0", json!("Unavailable"), "does not retry Lambda.ServiceException"),
         ("/States/RollBack/Retry/0/JitterStrategy", Value::Null, "retries without full jitter"),
         ("/States/IsReady/Default", json!("Nowhere"), "goes to Nowhere, which does not exist"),
         ("/States/Bake/Next", json!("ShiftWeight"), "ShiftWeight: Bake comes before it and does not renew"),

@@ -71,10 +71,9 @@ fn ended(process: &Process, after: &Universe, machines: &Machines, setting: &Set
             None
         }
         // The lease tells how it ended: someone else may have it by now.
-        Status::Failed { error, .. } if first && after.adversities.are_slight() => {
-            (setting.ending != Ending::Failed(named(error)))
-                .then(|| format!("the release ended with {error} although nothing grave had happened"))
-        }
+        Status::Failed { error, .. } if first && after.adversities.are_slight() => (setting.ending
+            != Ending::Failed(named(error)))
+        .then(|| format!("the release ended with {error} although nothing grave had happened")),
         _ => None,
     }
 }
@@ -97,7 +96,12 @@ pub fn violated_in_the_end(universe: &Universe) -> Option<String> {
     if let Some(owner) = universe.lease("owner") {
         return Some(format!("{owner} holds the lease for ever"));
     }
-    divided(universe).map(|divided| format!("in the end {divided}"))
+    if let Some(divided) = divided(universe) {
+        return Some(format!("in the end {divided}"));
+    }
+    let idle = Slot::BOTH.into_iter().find(|slot| !universe.cloud.carries(*slot));
+    idle.filter(|slot| universe.adversities.are_slight() && universe.cloud.capacity[index(*slot)].desired > 0)
+        .map(|slot| format!("{slot} has no traffic, and was not retired although nothing grave had happened"))
 }
 
 /// Why not all traffic of the slots is on one that answers.

@@ -11,12 +11,11 @@ use jiff::{SignedDuration, Timestamp};
 use spillway_core::arn::{RouteArn, TargetGroupArn};
 use spillway_core::compute::{EcsDeployment, EcsState, Rollout};
 use spillway_core::metrics::{Metric, Query, Series, Statistic, Subject, Window};
+use spillway_core::plan::AlarmState;
 use spillway_core::route::{self, Action};
 use spillway_core::slot::Slot;
 use spillway_core::targets::TargetState;
 
-/// Requests of users to one route in a minute: enough to know after one minute what a candidate is like.
-const REQUESTS: f64 = 200_000.0;
 /// The share of them that fails on a sound version, and on a sick one.
 const ERRORS: [f64; 2] = [0.001, 0.2];
 /// How long ago weights still matter.
@@ -48,10 +47,16 @@ pub struct Cloud {
     pub revisions: BTreeMap<String, String>,
     /// Requests of each slot in a minute since then, in thousandths of the whole.
     pub shares: Vec<(Timestamp, [u32; 2])>,
+    /// Requests of users to one route in a minute.
+    pub requests: f64,
+    /// Every alarm.
+    pub alarm: AlarmState,
     /// The revision that is sick.
     pub sick: Option<String>,
     /// The largest fence that something was changed under: by a rollback, and by anything else.
     pub fences: [u64; 2],
+    /// Where reads are not to be trusted, what an invocation has written: as if nothing were read back.
+    pub believed: Option<BTreeMap<String, Vec<Action>>>,
     /// What must never happen, and has.
     pub violation: Option<String>,
 }
@@ -91,8 +96,11 @@ impl Cloud {
             capacity: [capacity(), capacity()],
             revisions: BTreeMap::new(),
             shares: Vec::new(),
+            requests: 0.0,
+            alarm: AlarmState::Ok,
             sick: None,
             fences: [0; 2],
+            believed: None,
             violation: None,
         }
     }
@@ -284,7 +292,7 @@ impl Cloud {
             let from = if at == 0 { start } else { start.max(*since) };
             let to = self.shares.get(at + 1).map_or(end, |(next, _)| end.min(*next));
             if to > from {
-                requests += minutes(from, to) * f64::from(shares[index(slot)]) / 1000.0 * REQUESTS;
+                requests += minutes(from, to) * f64::from(shares[index(slot)]) / 1000.0 * self.requests;
             }
         }
         let sick = self.sick.as_ref() == Some(&self.capacity[index(slot)].revision);

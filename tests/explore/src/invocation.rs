@@ -67,7 +67,13 @@ pub fn run(function: &str, event: &Value, script: Script, times: Times, cloud: &
     let rolls_back = function == "rollback";
     let fence = event["lease"]["fence"].as_str().and_then(|fence| fence.parse().ok()).unwrap_or(0);
     let Times { clock, now } = times;
-    let reality = Reality(Mutex::new(Inside { cloud: std::mem::replace(cloud, Cloud::nothing()), table, run: Run::new(script), now, by: Author { fence, rolls_back } }));
+    let reality = Reality(Mutex::new(Inside {
+        cloud: std::mem::replace(cloud, Cloud::nothing()),
+        table,
+        run: Run::new(script),
+        now,
+        by: Author { fence, rolls_back },
+    }));
     let ports = &reality;
     let outcome = match function {
         "plan-release" => answer(event, |event| plan_release::handle(ports, ports, ports, &[], || clock, event)),
@@ -91,7 +97,10 @@ pub fn run(function: &str, event: &Value, script: Script, times: Times, cloud: &
         }),
         other => panic!("there is no function {other}"),
     };
-    let Inside { cloud: after, run, .. } = reality.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let Inside { cloud: mut after, run, .. } = reality.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(believed) = &mut after.believed {
+        believed.clear();
+    }
     *cloud = after;
     Ran { outcome, calls: run.calls, had: run.had }
 }
@@ -140,10 +149,26 @@ impl Reality<'_> {
         T: Clone + std::fmt::Debug + Send + Sync + 'static,
         F: FnOnce(&mut Cloud, &Items, Author, Timestamp) -> Result<T, ApiError> + Send,
     {
+        self.call_or(operation, subject, writes, None, effect).await
+    }
+
+    /// A call that can be accepted and ignored, with this answer.
+    async fn call_or<T, F>(
+        &self,
+        operation: &'static str,
+        subject: &str,
+        writes: bool,
+        nothing: Option<T>,
+        effect: F,
+    ) -> Result<T, ApiError>
+    where
+        T: Clone + std::fmt::Debug + Send + Sync + 'static,
+        F: FnOnce(&mut Cloud, &Items, Author, Timestamp) -> Result<T, ApiError> + Send,
+    {
         let answer = {
             let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let Inside { cloud, table, run, now, by } = &mut *inside;
-            run.call(operation, subject, writes, || effect(cloud, table, *by, *now))
+            run.call(operation, subject, writes, nothing, || effect(cloud, table, *by, *now))
         };
         match answer {
             Some(answer) => answer,
@@ -165,16 +190,25 @@ fn gone<T>(operation: &'static str, subject: &str, found: Option<T>) -> Result<T
 impl Routes for Reality<'_> {
     async fn read(&self, route: &RouteArn) -> Result<Vec<Action>, ApiError> {
         let subject = route.as_str();
-        self.call("DescribeRules", subject, false, |cloud, _, _, _| gone("DescribeRules", subject, cloud.read(route)))
-            .await
+        self.call("DescribeRules", subject, false, |cloud, _, _, _| {
+            let found = cloud.believed.as_ref().and_then(|believed| believed.get(subject).cloned());
+            gone("DescribeRules", subject, found.or_else(|| cloud.read(route)))
+        })
+        .await
     }
 
     async fn write(&self, route: &RouteArn, actions: &[Action]) -> Result<(), ApiError> {
         let subject = route.as_str();
-        self.call("ModifyRule", subject, true, |cloud, _, by, now| {
+        self.call_or("ModifyRule", subject, true, Some(()), |cloud, _, by, now| {
             gone("ModifyRule", subject, cloud.write(route, actions, by, now))
         })
-        .await
+        .await?;
+        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rolls_back = inside.by.rolls_back;
+        if let Some(believed) = inside.cloud.believed.as_mut().filter(|_| !rolls_back) {
+            believed.insert(subject.to_owned(), actions.to_vec());
+        }
+        Ok(())
     }
 }
 
@@ -205,7 +239,7 @@ impl Metrics for Reality<'_> {
 
 impl Alarms for Reality<'_> {
     async fn states(&self, alarms: &[AlarmArn]) -> Result<Vec<AlarmState>, ApiError> {
-        self.call("DescribeAlarms", "", false, |_, _, _, _| Ok(vec![AlarmState::Ok; alarms.len()])).await
+        self.call("DescribeAlarms", "", false, |cloud, _, _, _| Ok(vec![cloud.alarm; alarms.len()])).await
     }
 }
 
@@ -237,7 +271,8 @@ fn slot(service: &EcsService) -> Slot {
 
 impl TaskDefinitions for Reality<'_> {
     async fn resolve(&self, revision: &TaskDefinition) -> Result<String, ApiError> {
-        self.call("DescribeTaskDefinition", revision.as_str(), false, |_, _, _, _| Ok(revision.as_str().to_owned())).await
+        self.call("DescribeTaskDefinition", revision.as_str(), false, |_, _, _, _| Ok(revision.as_str().to_owned()))
+            .await
     }
 
     async fn with_image(&self, release: &str, _: &str, _: Option<&str>, _: &Image) -> Result<String, ApiError> {
@@ -264,7 +299,8 @@ impl AutoScalingGroups for Reality<'_> {
 
 impl Leases for Reality<'_> {
     async fn read(&self, service: &ServiceName) -> Result<Option<LeaseRecord>, ApiError> {
-        self.call("GetItem", service.as_str(), false, |_, table, _, _| Ok(table.get(service.as_str()).map(record))).await
+        self.call("GetItem", service.as_str(), false, |_, table, _, _| Ok(table.get(service.as_str()).map(record)))
+            .await
     }
 
     async fn freeze_of_all(&self) -> Result<Option<Freeze>, ApiError> {
@@ -298,7 +334,10 @@ fn record(item: &Item) -> LeaseRecord {
     let slot = text(item, "live_slot").map(|slot| if slot == "green" { Slot::Green } else { Slot::Blue });
     LeaseRecord {
         owner: text(item, "owner"),
-        fence: item.get("fence").and_then(|fence| fence["N"].as_str()).map_or(0, |fence| fence.parse().expect("digits")),
+        fence: item
+            .get("fence")
+            .and_then(|fence| fence["N"].as_str())
+            .map_or(0, |fence| fence.parse().expect("digits")),
         until: time("lease_until"),
         phase: text(item, "phase").unwrap_or_default(),
         since: time("acquired_at"),

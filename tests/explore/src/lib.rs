@@ -5,6 +5,7 @@ pub mod check;
 pub mod cloud;
 pub mod invocation;
 pub mod machines;
+pub mod mutants;
 pub mod scenario;
 pub mod script;
 pub mod search;

@@ -66,8 +66,8 @@ pub type Sources = BTreeMap<MachineName, Value>;
 #[must_use]
 pub fn shipped() -> Sources {
     let source = |machine: MachineName| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join(format!("../../statemachine/{}.asl.json", machine.name()));
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../statemachine/{}.asl.json", machine.name()));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         (machine, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
     };
@@ -79,6 +79,8 @@ pub fn shipped() -> Sources {
 pub struct Machines {
     /// What was caught so far, and by which of a state's Catches.
     pub caught: Mutex<BTreeSet<(MachineName, String, usize)>>,
+    /// The most bytes that a call was given, or answered; where they are counted.
+    pub largest: Mutex<Option<BTreeMap<String, usize>>>,
     programs: BTreeMap<MachineName, Program>,
     /// The definitions that they were made of.
     pub definitions: BTreeMap<MachineName, Machine>,
@@ -90,17 +92,11 @@ impl Machines {
     /// # Errors
     /// The first that is none.
     pub fn of(sources: &Sources) -> Result<Self, String> {
-        let mut values: BTreeMap<String, String> = [
-            "plan_release",
-            "prepare_candidate",
-            "shift_weight",
-            "evaluate_health",
-            "rollback",
-            "teardown",
-        ]
-        .into_iter()
-        .map(|function| (format!("{function}_arn"), format!("function:{}", function.replace('_', "-"))))
-        .collect();
+        let mut values: BTreeMap<String, String> =
+            ["plan_release", "prepare_candidate", "shift_weight", "evaluate_health", "rollback", "teardown"]
+                .into_iter()
+                .map(|function| (format!("{function}_arn"), format!("function:{}", function.replace('_', "-"))))
+                .collect();
         values.insert("retire_state_machine_arn".into(), MachineName::Retire.arn());
         values.insert("rollback_state_machine_arn".into(), MachineName::Rollback.arn());
         values.insert("lease_table".into(), "leases".into());
@@ -114,7 +110,7 @@ impl Machines {
             programs.insert(*name, Program::compile(&machine, &name.arn())?);
             definitions.insert(*name, machine);
         }
-        Ok(Self { caught: Mutex::default(), programs, definitions })
+        Ok(Self { caught: Mutex::default(), largest: Mutex::default(), programs, definitions })
     }
 
     /// Notes which Catch an error of this execution's state led to.
@@ -123,6 +119,14 @@ impl Machines {
         if let Some(at) = task.catch.iter().position(|catcher| matches(&catcher.error_equals, error)) {
             let mut caught = self.caught.lock().unwrap_or_else(PoisonError::into_inner);
             caught.insert((machine, state.to_owned(), at));
+        }
+    }
+
+    /// Notes the size of a call or its answer, where sizes are counted.
+    pub(crate) fn weigh(&self, what: &str, value: &Value) {
+        if let Some(largest) = self.largest.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            let most = largest.entry(what.to_owned()).or_default();
+            *most = value.to_string().len().max(*most);
         }
     }
 

@@ -35,16 +35,7 @@ fn main() -> ExitCode {
     let mut failed = false;
     for setting in scenario::all(deep).into_iter().filter(|setting| setting.name.contains(&only)) {
         let found = explore(&setting, &machines, most_states);
-        println!(
-            "{}: {} states, {} transitions, {} of them faults, {} ends, depth {}, {:.1} s",
-            setting.name,
-            found.states,
-            found.transitions,
-            found.faults,
-            found.ends,
-            found.depth,
-            found.elapsed.as_secs_f64()
-        );
+        println!("{}: {found}", setting.name);
         if let Some(counterexample) = found.counterexample {
             println!("{counterexample}");
             failed = true;

@@ -7,7 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use spillway_asl::items::Items;
 use spillway_core::arn::TargetGroupArn;
-use spillway_core::route::{Action, ActionKind, Forward, Stickiness, WeightedGroup};
+use spillway_core::definition::ServiceDefinition;
+use spillway_core::plan::AlarmState;
+use spillway_core::route::{Action, ActionKind, FixedResponse, Forward, Stickiness, WeightedGroup};
 use spillway_core::slot::Slot;
 
 use crate::cloud::{Capacity, Cloud};
@@ -44,6 +46,12 @@ pub struct Setting {
     pub input: Value,
     /// How it ends if nothing grave happens.
     pub ending: Ending,
+    /// Requests of users to one route in a minute: enough to know after one minute what a candidate is like.
+    pub requests: f64,
+    /// Every alarm.
+    pub alarm: AlarmState,
+    /// Whether routes have large actions besides their forward.
+    pub bulky: bool,
     /// Whether the candidate is sick.
     pub sick: bool,
     /// How many things go wrong on one way.
@@ -58,12 +66,16 @@ pub struct Setting {
     pub commands: &'static [&'static str],
     /// What hooks answer.
     pub hook: Value,
+    /// Whether calls go wrong; otherwise only executions come, die and come back.
+    pub faults: bool,
     /// Whether guards hear of ends, or not.
     pub events: bool,
     /// Whether an operator approves whatever waits for that.
     pub approves: bool,
     /// Whether clients stick to a slot.
     pub sticky: bool,
+    /// Whether what is read back after a write is what was written, whatever is there: a handler that reads nothing back.
+    pub blind: bool,
 }
 
 const ELB: &str = "arn:aws:elasticloadbalancing";
@@ -116,16 +128,21 @@ fn setting(name: &'static str, change: impl FnOnce(&mut Value)) -> Setting {
         definition: definition.to_string(),
         input: version('2'),
         ending: Ending::Promoted,
+        requests: 200_000.0,
+        alarm: AlarmState::Ok,
+        bulky: false,
         sick: false,
         adversities: 1,
         second: None,
         strangers: false,
         mortal: &[],
         commands: &[],
-        hook: json!({"status": "ok"}),
+        hook: json!("ok"),
+        faults: true,
         events: false,
         approves: false,
         sticky: false,
+        blind: false,
     }
 }
 
@@ -148,12 +165,18 @@ pub fn all(deep: bool) -> Vec<Setting> {
         Setting { adversities: two, ..sick(setting("a sick release", |_| {})) },
         Setting { adversities: two, strangers: true, ..setting("strangers", |_| {}) },
         Setting { adversities: two, mortal: &Slot::BOTH, ..setting("slots that die", |_| {}) },
-        Setting { adversities: two, second: another.clone(), ..setting("a second release is turned away", conflict("reject")) },
         Setting {
             adversities: two,
             second: another.clone(),
+            ..setting("a second release is turned away", conflict("reject"))
+        },
+        Setting { adversities: two, second: another.clone(), ..setting("a second release waits", conflict("queue")) },
+        Setting {
+            adversities: two,
+            second: another.clone(),
+            faults: false,
             events: true,
-            ..setting("a second release waits", conflict("queue"))
+            ..setting("guards hear of ends", conflict("queue"))
         },
         Setting { adversities: two, second: another, ..setting("a second release supersedes", conflict("supersede")) },
         Setting {
@@ -169,33 +192,117 @@ pub fn all(deep: bool) -> Vec<Setting> {
             ..setting("approvals and operators", asking)
         },
         Setting { adversities: one, ..setting("hooks and testers", hooks) },
-        Setting { adversities: one, hook: json!({"status": "fail"}), ..sick(setting("a hook that fails", hooks)) },
+        Setting { adversities: one, hook: json!("fail"), ..sick(setting("a hook that fails", hooks)) },
         Setting { adversities: one, sticky: true, ..setting("sticky clients", |_| {}) },
     ]
+}
+
+/// The largest definition that planning allows, of everything the most, and with as long a hold as that leaves room for. It is
+/// held in every step for as long as that lasts, since its alarms have no data.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn largest() -> Setting {
+    let numbered =
+        |kind: &str, number: u32| format!("{ELB}:{HOME}:{kind}/{}-{number}/{number:0>16}/{number:0>16}", "shop");
+    let group = |name: &str, number: u32| format!("{ELB}:{HOME}:targetgroup/{name}/{number:0>16}");
+    let groups = |name: &str| (0..10).map(|number| group(name, number)).collect::<Vec<_>>();
+    let routes: Vec<String> =
+        (0..10).map(|number| format!("{}/{number:0>16}", numbered("listener-rule/app", number))).collect();
+    let testers: Vec<String> =
+        (0..10).map(|number| format!("{}/{:0>16}", numbered("listener-rule/app", number), number + 100)).collect();
+    let hook = json!({"function": format!("arn:aws:lambda:{HOME}:function:hook"), "timeout_seconds": 60});
+    let mut definition = definition();
+    definition["service"] = "shop".into();
+    definition["routes"] = json!(routes);
+    definition["test_routes"] = json!(testers);
+    definition["slots"]["blue"]["target_groups"] = json!(groups("blue"));
+    definition["slots"]["green"]["target_groups"] = json!(groups("green"));
+    definition["hooks"] = json!({
+        "before_traffic": hook, "after_step": hook, "before_promotion": hook, "after_rollback": hook,
+    });
+    definition["health"] = json!({
+        "metric_lag_seconds": 0,
+        "hold_seconds": 60,
+        "latency": {"quantiles": []},
+        // As many as there is room for: the parameter store holds 8 KiB.
+        "metrics": (0..2)
+            .map(|at| {
+                let source = json!({"namespace": "shop", "metric": "failed", "dimensions": {"slot": "{slot}"}});
+                json!({"name": format!("m{at}"), "count": source, "denominator": source})
+            })
+            .collect::<Vec<_>>(),
+        "alarms": (0..4)
+            .map(|at| json!({"arn": format!("arn:aws:cloudwatch:{HOME}:alarm:{at}")}))
+            .collect::<Vec<_>>(),
+    });
+    let weights: Vec<Value> = (1..=20).map(|step| json!({"weight": step, "max_step_seconds": 60})).collect();
+    definition["strategy"]["canary"]["steps"] = weights.into();
+    definition["strategy"]["minimum_time_seconds"] = 0.into();
+    definition["strategy"]["adapt"] = "as_written".into();
+    definition["on_conflict"] = "queue".into();
+    let longest = |seconds: u32| {
+        let mut definition = definition.clone();
+        definition["health"]["hold_seconds"] = seconds.into();
+        definition
+    };
+    let allowed = |seconds: u32| ServiceDefinition::from_json(&longest(seconds).to_string()).is_ok();
+    let (mut low, mut high) = (60, 86_400);
+    assert!(allowed(low), "{:?}", ServiceDefinition::from_json(&longest(low).to_string()));
+    while high - low > 1 {
+        let middle = low.midpoint(high);
+        *(if allowed(middle) { &mut low } else { &mut high }) = middle;
+    }
+    Setting {
+        definition: longest(low).to_string(),
+        alarm: AlarmState::InsufficientData,
+        bulky: true,
+        adversities: 0,
+        ..setting("the largest", |_| {})
+    }
 }
 
 /// How everything begins: all traffic on blue, and the release just started.
 #[must_use]
 pub fn beginning(setting: &Setting, machines: &Machines) -> Universe {
     let now = Timestamp::from_second(1_800_000_000).expect("a time");
-    let actions = |name: &str| {
-        let arn = TargetGroupArn::parse(group(name)).expect("a group");
+    let definition: Value = serde_json::from_str(&setting.definition).expect("JSON");
+    // Each load balancer has a pair of groups of its own, and the routes behind them take turns.
+    let blue = definition["slots"]["blue"]["target_groups"].as_array().expect("groups");
+    let actions = |index: usize| {
+        let arn = blue[index % blue.len()].as_str().unwrap_or_default();
+        let arn = TargetGroupArn::parse(arn).expect("a group");
         let stickiness = setting.sticky.then_some(Stickiness { enabled: true, duration_seconds: Some(30) });
         let forward = Forward { groups: vec![WeightedGroup { arn, weight: 100 }], stickiness };
-        Arc::new(vec![Action { order: None, kind: ActionKind::Forward(forward) }])
+        let forward = Action { order: None, kind: ActionKind::Forward(forward) };
+        // No route has both; it is as large as one that asks who a user is.
+        let message_body = setting.bulky.then(|| "\"".repeat(1024));
+        let bulk = message_body.map(|body| FixedResponse {
+            status_code: "200".into(),
+            message_body: Some(body),
+            content_type: None,
+        });
+        let bulk = bulk.map(|response| Action { order: None, kind: ActionKind::FixedResponse(response) });
+        Arc::new(bulk.into_iter().chain([forward]).collect::<Vec<Action>>())
     };
-    let users: Vec<Arc<str>> = [1, 2].map(|number| route(number).into()).into();
-    let capacity = |desired, revision: &str| Capacity { desired, revision: revision.into(), deployment: 0, dead: false };
-    let mut routes: BTreeMap<Arc<str>, Arc<Vec<Action>>> =
-        users.iter().map(|route| (route.clone(), actions("blue"))).collect();
-    if setting.definition.contains("test_routes") {
-        routes.insert(route(9).into(), actions("blue"));
-    }
+    let listed = |field: &str| -> Vec<Arc<str>> {
+        definition[field].as_array().into_iter().flatten().filter_map(Value::as_str).map(Into::into).collect()
+    };
+    let users = listed("routes");
+    let capacity =
+        |desired, revision: &str| Capacity { desired, revision: revision.into(), deployment: 0, dead: false };
+    let testers = listed("test_routes");
+    let all = users.iter().enumerate().chain(testers.iter().enumerate());
+    let all = all.map(|(at, route)| (route.clone(), actions(at))).collect();
     let mut cloud = Cloud {
-        routes,
+        routes: all,
         users,
         capacity: [capacity(2, "v1"), capacity(0, "v0")],
+        requests: setting.requests,
+        alarm: setting.alarm,
         sick: setting.sick.then(|| "first-revision".to_owned()),
+        believed: setting.blind.then(BTreeMap::new),
         ..Cloud::nothing()
     };
     cloud.shifted(now - SignedDuration::from_hours(1));

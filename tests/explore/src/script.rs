@@ -45,6 +45,8 @@ pub enum Fault {
     Refused,
     /// It does what it should, and its answer is lost.
     AnswerLost,
+    /// It is accepted, and does nothing.
+    Ignored,
 }
 
 /// The script of one run.
@@ -88,8 +90,15 @@ impl Run {
         Self { stopped: script.unbegun, script, ..Self::default() }
     }
 
-    /// Makes a call; nothing when the invocation is stopped.
-    pub fn call<T, F>(&mut self, operation: &'static str, subject: &str, writes: bool, effect: F) -> Option<Result<T, ApiError>>
+    /// Makes a call; nothing when the invocation is stopped. `nothing` is the answer of one that was accepted and ignored.
+    pub fn call<T, F>(
+        &mut self,
+        operation: &'static str,
+        subject: &str,
+        writes: bool,
+        nothing: Option<T>,
+        effect: F,
+    ) -> Option<Result<T, ApiError>>
     where
         T: Clone + Debug + Send + Sync + 'static,
         F: FnOnce() -> Result<T, ApiError>,
@@ -123,6 +132,7 @@ impl Run {
             None => effect(),
             Some(Fault::Throttled) => error("Throttling", true),
             Some(Fault::Refused) => error("AccessDenied", false),
+            Some(Fault::Ignored) => nothing.map_or_else(effect, Ok),
             Some(Fault::AnswerLost) => effect().and_then(|_| error("Timeout", true)),
         };
         self.had.push(Answer::new(&answer));

@@ -110,7 +110,15 @@ pub fn explore(setting: &Setting, machines: &Machines, most_states: usize) -> Fo
 }
 
 fn is_adverse(event: &Event) -> bool {
-    !matches!(event, Event::Step(_, _, Way::Well) | Event::Passes(_) | Event::GoesOn(_) | Event::Scheduled | Event::Told(_) | Event::Approved)
+    !matches!(
+        event,
+        Event::Step(_, _, Way::Well)
+            | Event::Passes(_)
+            | Event::GoesOn(_)
+            | Event::Scheduled
+            | Event::Told(_)
+            | Event::Approved
+    )
 }
 
 fn trace(
@@ -131,6 +139,19 @@ fn trace(
     let executions = ending.executions.iter().map(|process| process.execution.arn.to_string()).collect();
     events.extend(last.map(|(event, _)| event));
     Counterexample { violation, events, executions }
+}
+
+impl std::fmt::Display for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { states, transitions, faults, ends, depth, elapsed, .. } = self;
+        #[allow(clippy::cast_precision_loss, reason = "for people")]
+        let per_state = *faults as f64 / *states as f64;
+        write!(
+            f,
+            "{states} states, {transitions} transitions, {faults} faults ({per_state:.2} a state), {ends} ends, depth {depth}, {:.1} s",
+            elapsed.as_secs_f64()
+        )
+    }
 }
 
 impl std::fmt::Display for Counterexample {

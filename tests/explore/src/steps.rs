@@ -84,7 +84,7 @@ impl Way {
             | Self::Crashes(_)
             | Self::Disconnected(_)
             | Self::Hangs(_) => false,
-            Self::Call(_, fault) => !matches!(fault, Fault::Throttled | Fault::AnswerLost),
+            Self::Call(_, fault) => fault == Fault::Refused,
             Self::Down | Self::StoppedDuring(_) => true,
         }
     }
@@ -246,8 +246,14 @@ fn adversities(universe: &Universe, machines: &Machines, setting: &Setting, all:
         change(&mut after);
         all.push((event, after));
     };
-    if !universe.executions.iter().any(|process| process.machine == MachineName::Guard && !process.execution.has_ended()) {
-        add(Event::Guard, false, &mut |after| *after = Universe { adversities: after.adversities, ..guard(universe, machines, json!({})) });
+    if !universe
+        .executions
+        .iter()
+        .any(|process| process.machine == MachineName::Guard && !process.execution.has_ended())
+    {
+        add(Event::Guard, false, &mut |after| {
+            *after = Universe { adversities: after.adversities, ..guard(universe, machines, json!({})) }
+        });
     }
     if let Some(second) = setting.second.as_ref().filter(|_| !universe.adversities.second) {
         add(Event::Second, true, &mut |after| {
@@ -349,7 +355,7 @@ fn steps(
             let call = Call { at, resource, arguments: &arguments, timeout_seconds, machines, setting };
             let (well, ran) = call.make(universe, Way::Well);
             all.push((event(Way::Well), well));
-            if adverse {
+            if adverse && setting.faults {
                 for way in call.ways(ran.as_ref()) {
                     let (mut after, _) = call.make(universe, way);
                     after.adversities.count += 1;
@@ -411,6 +417,9 @@ impl Call<'_> {
             if call.writes {
                 ways.push(Way::Call(at, Fault::AnswerLost));
             }
+            if call.operation == "ModifyRule" {
+                ways.push(Way::Call(at, Fault::Ignored));
+            }
         }
         let writes = ran.calls.iter().filter(|call| call.writes).count();
         for changes in 0..writes {
@@ -457,6 +466,8 @@ impl Call<'_> {
         let now = universe.now;
         let process = Arc::make_mut(&mut universe.executions[self.at]);
         let (machine, state) = (process.machine, process.execution.state.clone());
+        self.machines.weigh(&state, self.arguments);
+        self.machines.weigh(&state, &result);
         let failed = self.machines.program(machine).succeed(&mut process.execution, result, now);
         if failed == Some(Failed::Caught) {
             self.machines.note(machine, &state, QUERY_EVALUATION_ERROR);

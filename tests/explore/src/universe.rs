@@ -140,7 +140,8 @@ impl Universe {
             }
         }
         for process in &self.executions {
-            let Execution { arn, state: at, status, variables, retries, redriven_at, redrives, state_input, .. } = &process.execution;
+            let Execution { arn, state: at, status, variables, retries, redriven_at, redrives, state_input, .. } =
+                &process.execution;
             (arn, at, retries, redriven_at.is_some(), redrives).hash(&mut state);
             away(process.execution.started_at).hash(&mut state);
             process.told.hash(&mut state);

@@ -196,7 +196,12 @@ pub fn check(plan: &Plan, progress: &Progress, look: &Look) -> Check {
     };
     let outcome = rules::decide(plan, progress, &seen);
     let said = outcome.why.text(outcome.decision, plan, progress, &seen);
-    let hooks::Hooked { outcome, reason, hook } = hooks::heed(plan, progress, look, outcome, said);
+    let hooks::Hooked { mut outcome, mut reason, hook } = hooks::heed(plan, progress, look, outcome, said);
+    // Whoever approves has heard what there is to be said for it, hooks included.
+    if let Some(awaiting) = rules::await_approval(plan, progress, look.now, outcome.clone()) {
+        reason = format!("held at {}: waiting for approval; {reason}", progress.weight);
+        outcome = awaiting;
+    }
     let rules::Outcome { decision, next, wait_seconds, progress: after, .. } = outcome;
     let mut evidence = Evidence::of(plan, progress, &seen, look.window, observed);
     if look.observed.is_err() {

@@ -67,8 +67,6 @@ pub enum Why {
     Superseded,
     /// Nothing goes on in a freeze.
     Frozen,
-    /// The definition asks for a person's approval here.
-    NeedsApproval,
     /// A gate failed: its position.
     Failed(usize),
     /// Seconds that were waited for people, and that were allowed.
@@ -149,6 +147,29 @@ pub fn decide(plan: &Plan, progress: &Progress, seen: &Seen<'_>) -> Outcome {
     Outcome { decision, why, next, wait_seconds, progress: after }
 }
 
+/// What remains of going on where the definition asks for a person's approval first.
+#[must_use]
+pub fn await_approval(plan: &Plan, progress: &Progress, now: Timestamp, outcome: Outcome) -> Option<Outcome> {
+    let wished = matches!(outcome.why, Why::Wish(_));
+    let next = plan.weight_at(outcome.progress.position);
+    if outcome.next != Next::Shift
+        || outcome.decision != Decision::Advance
+        || wished
+        || !plan.needs_approval(progress.weight, next)
+    {
+        return None;
+    }
+    let after = Progress {
+        position: progress.position,
+        waiting_since: Some(progress.waiting_since.unwrap_or(now)),
+        waited_seconds: progress.waited_seconds,
+        waited_in_step_seconds: progress.waited_in_step_seconds,
+        ..outcome.progress
+    };
+    let wait_seconds = plan.health.check_seconds * WAITING_FACTOR;
+    Some(Outcome { decision: Decision::Hold, next: Next::Bake, wait_seconds, progress: after, ..outcome })
+}
+
 /// Whether nothing is left to shift: after the last step, or in a last step that is at 100 % already.
 fn is_last(plan: &Plan, progress: &Progress) -> bool {
     let (position, steps) = (progress.position, plan.steps.len());
@@ -189,9 +210,6 @@ impl Situation<'_> {
         if let Some(failed) = self.gate(Finding::Failed) {
             return Ruling::new(Decision::RollBack, Why::Failed(failed));
         }
-        if self.seen.notices.is_ok_and(|notices| notices.superseded_by.is_some()) {
-            return Ruling::new(Decision::RollBack, Why::Superseded);
-        }
         if let Some(why) = self.out_of_time() {
             return Ruling::new(Decision::RollBack, why);
         }
@@ -213,18 +231,17 @@ impl Situation<'_> {
         Ruling::new(Decision::Continue, Why::Nothing)
     }
 
-    /// A ruling to go on, unless something else than health forbids that. One that is at 100 % has nothing left to shift.
+    /// A ruling, unless something else than health forbids that. One that is at 100 % has nothing left to shift.
     fn restrained(&self, ruling: Ruling) -> Ruling {
-        if ruling.decision != Decision::Advance || is_last(self.plan, self.progress) {
+        let advances = ruling.decision == Decision::Advance;
+        if ruling.decision == Decision::RollBack || (advances && is_last(self.plan, self.progress)) {
             return ruling;
         }
-        if self.seen.notices.map_or(true, |notices| notices.freeze.is_some()) {
-            return waiting(Why::Frozen);
+        if self.seen.notices.is_ok_and(|notices| notices.superseded_by.is_some()) {
+            return Ruling::new(Decision::RollBack, Why::Superseded);
         }
-        let wished = matches!(ruling.why, Why::Wish(_));
-        let next = self.plan.weight_at(self.progress.position + 1);
-        if !wished && self.plan.needs_approval(self.progress.weight, next) {
-            return waiting(Why::NeedsApproval);
+        if advances && self.seen.notices.map_or(true, |notices| notices.freeze.is_some()) {
+            return waiting(Why::Frozen);
         }
         ruling
     }
@@ -469,7 +486,6 @@ impl Why {
                 Ok(notices) => notices.freeze.as_ref().map(ToString::to_string).unwrap_or_default(),
                 Err(error) => format!("whether there is a freeze cannot be read: {error}"),
             },
-            Self::NeedsApproval => format!("well enough, waiting for approval; {}", errors()),
             Self::Failed(gate) => line(gate, plan, seen),
             Self::WaitedTooLong(waited, patience) => format!("waited for people for {waited} s, at most {patience} s"),
             Self::ExposedTooLong(exposed, allowed) => {

@@ -12,15 +12,17 @@ pub const MAX_HISTORY_EVENTS: u64 = 20_000;
 /// The longest release that planning allows, in seconds: the machine's own time-out is 30 days.
 pub const MAX_RELEASE_SECONDS: u64 = 29 * 86_400;
 /// History events of one check, or of one look at the candidate's readiness.
-const EVENTS_PER_CHECK: u64 = 16;
+const EVENTS_PER_CHECK: u64 = 14;
 /// History events of a check, or look, that asks a hook as well, which may be tried again.
 pub const EVENTS_PER_HOOK: u64 = 24;
 /// History events of everything else, and of each step's shift.
-const EVENTS_BESIDES: u64 = 300;
+const EVENTS_BESIDES: u64 = 400;
 /// While a release waits for a person, checks are rarer by this factor ...
 pub const WAITING_FACTOR: u32 = 4;
 /// ... and there are at most so many of them: 27 hours of waiting at a check a minute.
 const WAITING_LOOKS: u64 = 400;
+/// Before the first users they are rarer still, and as many fewer: the same time again.
+pub const EARLY_WAITING_FACTOR: u32 = 8;
 
 /// One step: a weight and how long it may take.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -91,7 +93,8 @@ pub fn worst_case_events(steps: &[Step], health: &HealthPolicy, readiness: Readi
     let looks = u64::from(readiness.timeout_seconds) / u64::from(readiness.poll_seconds.max(1));
     let exposed = longest_exposure_seconds(steps, health) + u64::from(readiness.warm_up_seconds);
     let checks = exposed / u64::from(health.check_seconds.max(1));
-    (looks + checks + WAITING_LOOKS) * EVENTS_PER_CHECK + EVENTS_BESIDES
+    let early = WAITING_LOOKS * u64::from(WAITING_FACTOR) / u64::from(EARLY_WAITING_FACTOR);
+    (looks + checks + WAITING_LOOKS + early) * EVENTS_PER_CHECK + EVENTS_BESIDES
 }
 
 /// Seconds that a release waits for people, all in all.

@@ -8,11 +8,17 @@ use super::length::{self, MAX_HISTORY_EVENTS};
 use super::problems::{Problem, shown_at};
 use super::{Compute, CustomSource, HealthPolicy, ServiceDefinition};
 use crate::slot::Slot;
+use crate::turn::LONGEST_QUEUE_SECONDS;
 use crate::weight::Percent;
+
+/// The most bytes of a definition:
+/// <https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html>.
+const MOST_BYTES: usize = 8192;
 
 /// Every broken rule.
 pub(super) fn broken(definition: &ServiceDefinition, written: &Value) -> Vec<Problem> {
     let mut rules = Rules { written, problems: Vec::new() };
+    rules.size();
     rules.count("routes", definition.routes.len(), 1, 10);
     rules.distinct("routes", definition.routes.iter().map(crate::arn::RouteArn::as_str));
     rules.test_routes(definition);
@@ -32,6 +38,16 @@ struct Rules<'a> {
 impl Rules<'_> {
     fn note(&mut self, path: &str, message: impl Into<String>) {
         self.problems.push(Problem { path: path.into(), value: shown_at(self.written, path), message: message.into() });
+    }
+
+    fn size(&mut self) {
+        let bytes = self.written.to_string().len();
+        if bytes > MOST_BYTES {
+            let message = format!(
+                "{bytes} bytes without spaces; allowed: {MOST_BYTES}, which is what the parameter store holds in its advanced tier"
+            );
+            self.problems.push(Problem { path: "$".into(), value: String::new(), message });
+        }
     }
 
     fn count(&mut self, path: &str, count: usize, least: usize, most: usize) {
@@ -285,7 +301,7 @@ impl Rules<'_> {
                 format!("users could be exposed for {exposed} s; allowed: {kept} s, for which metrics of this period are kept"),
             );
         }
-        let seconds = seconds + length::longest_wait_seconds(health);
+        let seconds = seconds + 2 * length::longest_wait_seconds(health) + LONGEST_QUEUE_SECONDS.unsigned_abs();
         if seconds > length::MAX_RELEASE_SECONDS {
             self.note(
                 "strategy.max_step_seconds",

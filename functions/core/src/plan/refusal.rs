@@ -164,6 +164,16 @@ pub enum Refusal {
         /// The installation's region and account.
         home: String,
     },
+    /// More than a state machine can carry.
+    #[error(
+        "the plan takes {bytes} bytes, with the routes' actions as they stand; allowed: {allowed}: fewer routes, or simpler actions"
+    )]
+    TooLarge {
+        /// How much it takes.
+        bytes: usize,
+        /// How much may be.
+        allowed: usize,
+    },
     /// A time in which nothing starts.
     #[error("{0}; wait until then, or lift the freeze")]
     Frozen(Freeze),

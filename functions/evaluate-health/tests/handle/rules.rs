@@ -501,7 +501,9 @@ async fn a_step_can_ask_for_approval() {
         assert_eq!(check.decision, decision, "{weight}: {}", check.reason);
     }
     let check = look(&world, asking(5), progress(), at(10)).await;
-    assert!(check.reason.starts_with("held at 5 %: well enough, waiting for approval; errors: "), "{}", check.reason);
+    assert!(check.reason.starts_with("held at 5 %: waiting for approval; advanced from 5 %: "), "{}", check.reason);
+    assert_eq!((check.next, check.wait_seconds, check.progress.position), (Next::Bake, 240, 0));
+    assert_eq!(check.progress.waiting_since, Some(at(10)));
     let command = Command::Approve;
     let event = Event { lease: lease(), plan: asking(5), progress: progress(), command, hook: Reply::default() };
     let check = handle(&world, &world, &world, || at(10), event).await.unwrap();

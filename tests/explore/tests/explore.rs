@@ -1,0 +1,48 @@
+//! Everything that is explored by default, and what no execution may exceed.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::thread;
+
+use spillway_explore::machines::{Machines, shipped};
+use spillway_explore::scenario;
+use spillway_explore::search::{Found, explore, uncovered};
+
+/// States that only what is not modelled leads to, with the reason.
+const BEYOND: [(&str, &str); 0] = [];
+
+/// No fault, and no two of them, leave users on a half-released service; and every state and every Catch of the machines is
+/// there for something.
+#[test]
+fn no_fault_leaves_users_half_released() {
+    let machines = Machines::of(&shipped()).unwrap();
+    let settings = Mutex::new(scenario::all(false).into_iter().rev().collect::<Vec<_>>());
+    let all: Mutex<Vec<(&str, Found)>> = Mutex::default();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let Some(setting) = settings.lock().unwrap().pop() else { return };
+                    let found = explore(&setting, &machines, usize::MAX);
+                    println!("{}: {found}", setting.name);
+                    all.lock().unwrap().push((setting.name, found));
+                }
+            });
+        }
+    });
+    let mut covered = BTreeSet::new();
+    for (name, found) in all.into_inner().unwrap() {
+        if let Some(counterexample) = found.counterexample {
+            panic!("{name}: {counterexample}");
+        }
+        assert!(found.ends > 0, "{name}: nothing ends");
+        covered.extend(found.covered);
+    }
+    let beyond = |machine: &str, state: &str| BEYOND.iter().any(|(known, _)| *known == format!("{machine}, {state}"));
+    for (machine, states) in uncovered(&covered, &machines) {
+        let missing: Vec<String> = states.into_iter().filter(|state| !beyond(machine.name(), state)).collect();
+        assert_eq!(missing, Vec::<String>::new(), "{}: nothing has come to these", machine.name());
+    }
+    let missing: Vec<String> = machines.uncaught();
+    assert_eq!(missing, Vec::<String>::new(), "nothing was caught by these");
+}
