@@ -158,7 +158,7 @@ fn rule(word: Word, item: &Item, all: Option<&Freeze>, prefix: &str, now: Timest
 /// When a command is read.
 fn next_check(item: &Item) -> String {
     if matches!(item.phase.as_deref(), Some("planning" | "planned" | "attaching" | "preparing" | "testing")) {
-        return "at its first check, once the candidate is ready".to_owned();
+        return "at its next look at the candidate".to_owned();
     }
     let seconds = item
         .plan
@@ -363,7 +363,7 @@ mod tests {
                 "at its next check, within 30 s, or 2 min where it waits for somebody",
             ),
             (Item { plan, ..held("spillway-release", "baking", "pause") }, "at its next check, within 2 min"),
-            (held("spillway-release", "preparing", "none"), "at its first check, once the candidate is ready"),
+            (held("spillway-release", "preparing", "none"), "at its next look at the candidate"),
         ] {
             assert_eq!(next_check(&item), expected);
         }

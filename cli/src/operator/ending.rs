@@ -20,10 +20,12 @@ fn meaning(ending: &str) -> &'static str {
         "Refused" => "nothing was changed",
         "LeaseHeld" => "nothing was changed: another execution is changing the service",
         "LeaseLost" => "someone else has taken the service over; this release stopped touching it",
-        "LeaseNotFreed" => "the lease could not be given back: the next release will find it held",
+        "LeaseNotFreed" => {
+            "the lease could not be given back: the guard does that, and rolls back what was not promoted by then"
+        }
         "RollBackFailed" => "traffic may be split; people were paged, and the lease is kept",
         "Outrun" => "nothing was changed: a newer release took its place while it waited",
-        "SameRelease" => "nothing was changed: the same version is being released already",
+        "SameFailed" => "nothing was changed: another release tried the same version, and did not promote it",
         _ => "",
     }
 }

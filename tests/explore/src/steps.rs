@@ -166,7 +166,7 @@ pub fn successors(universe: &Universe, machines: &Machines, setting: &Setting) -
             // Or not: events can be lost.
             all.extend(ends(universe).map(|at| (Event::Told(at), told(universe, at, machines))));
         }
-        if universe.is_orphaned() {
+        if universe.is_orphaned() && !is_guarded(universe) {
             all.push((Event::Scheduled, guard(universe, machines, json!({}))));
         } else if setting.approves && universe.lease("command") == Some("none") && waits_for_people(universe) {
             let mut after = universe.clone();
@@ -188,6 +188,11 @@ fn passes(universe: &Universe, machines: &Machines) -> Option<(Event, Universe)>
     let seconds = after.now.duration_since(universe.now).as_secs();
     time_out(&mut after, machines);
     Some((Event::Passes(seconds), after))
+}
+
+/// Whether a guard runs. Of several at once it is the first that matters: the others find its recovery.
+fn is_guarded(universe: &Universe) -> bool {
+    universe.executions.iter().any(|process| process.machine == MachineName::Guard && !process.execution.has_ended())
 }
 
 /// Executions whose end nobody has heard of, but for guards.
@@ -246,11 +251,7 @@ fn adversities(universe: &Universe, machines: &Machines, setting: &Setting, all:
         change(&mut after);
         all.push((event, after));
     };
-    if !universe
-        .executions
-        .iter()
-        .any(|process| process.machine == MachineName::Guard && !process.execution.has_ended())
-    {
+    if !is_guarded(universe) {
         add(Event::Guard, false, &mut |after| {
             *after = Universe { adversities: after.adversities, ..guard(universe, machines, json!({})) }
         });
