@@ -215,6 +215,7 @@ mod tests {
         }
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "as it stands in a record")]
     fn waits(execution: &str, version: &str, since: i64) -> Option<Waiting> {
         Some(Waiting { execution: execution.into(), intent: intent(version), since: at(since), supersede: false })
     }

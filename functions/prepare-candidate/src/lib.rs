@@ -100,9 +100,9 @@ pub enum Error {
     #[error("the slots' compute is of different kinds: {stable} and {candidate}")]
     MixedCompute {
         /// The stable slot's.
-        stable: Compute,
+        stable: Box<Compute>,
         /// The candidate's.
-        candidate: Compute,
+        candidate: Box<Compute>,
     },
     /// The hook before the first traffic does not say ok.
     #[error("{0}")]
@@ -220,7 +220,7 @@ where
         }
         (Compute::External, Compute::External) => Capacity::Complete(None),
         (stable, candidate) => {
-            return Err(Error::MixedCompute { stable: stable.clone(), candidate: candidate.clone() });
+            return Err(Error::MixedCompute { stable: stable.clone().into(), candidate: candidate.clone().into() });
         }
     };
     let missing = match capacity {

@@ -304,7 +304,7 @@ impl Leases for Reality<'_> {
     }
 
     async fn freeze_of_all(&self) -> Result<Option<Freeze>, ApiError> {
-        self.call("GetItem", "*", false, |_, table, _, _| Ok(table.get("*").and_then(|item| freeze(item)))).await
+        self.call("GetItem", "*", false, |_, table, _, _| Ok(table.get("*").and_then(freeze))).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Breadth first, so that the first counterexample is a shortest one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use spillway_asl::machine::State;
@@ -61,7 +61,7 @@ pub fn explore(setting: &Setting, machines: &Machines, most_states: usize) -> Fo
     let began = Instant::now();
     let mut found = Found::default();
     let first = beginning(setting, machines);
-    let mut seen: HashMap<u64, ()> = HashMap::from([(first.fingerprint(), ())]);
+    let mut seen = HashSet::from([first.fingerprint()]);
     let mut nodes = vec![Node { parent: 0, depth: 0, event: None }];
     let mut queue: VecDeque<(u32, Universe)> = VecDeque::from([(0, first)]);
     'search: while let Some((number, universe)) = queue.pop_front() {
@@ -85,7 +85,7 @@ pub fn explore(setting: &Setting, machines: &Machines, most_states: usize) -> Fo
                 violation = Some((violated, Some((event, after))));
                 break;
             }
-            if seen.insert(after.fingerprint(), ()).is_some() {
+            if !seen.insert(after.fingerprint()) {
                 continue;
             }
             for process in &after.executions {
@@ -118,6 +118,7 @@ fn is_adverse(event: &Event) -> bool {
             | Event::Scheduled
             | Event::Told(_)
             | Event::Approved
+            | Event::Met
     )
 }
 

@@ -30,6 +30,8 @@ pub enum Event {
     Scheduled,
     /// The second execution of the scenario comes.
     Second,
+    /// The same, as it always does.
+    Met,
     /// An execution is stopped.
     Stopped(usize),
     /// An execution is redriven.
@@ -101,6 +103,7 @@ impl std::fmt::Display for Event {
             Self::Told(process) => write!(f, "  a guard comes since {process} has ended"),
             Self::Scheduled => f.write_str("  a guard comes by the schedule"),
             Self::Second => f.write_str("* the second execution comes"),
+            Self::Met => f.write_str("  the second execution comes"),
             Self::Stopped(process) => write!(f, "* {process} is stopped"),
             Self::Redriven(process) => write!(f, "* {process} is redriven"),
             Self::Stranger => f.write_str("* a stranger gives another group weight in a route"),
@@ -160,7 +163,11 @@ pub fn successors(universe: &Universe, machines: &Machines, setting: &Setting) -
     if adverse {
         adversities(universe, machines, setting, &mut all);
     }
-    if !busy {
+    if !busy && setting.meets && !universe.adversities.second && universe.lease("phase") == Some("shifting") {
+        let mut after = universe.clone();
+        second(&mut after, machines, setting);
+        all.push((Event::Met, after));
+    } else if !busy {
         // The schedule starts a guard where one is needed. Without need it would change nothing.
         if setting.events {
             // Or not: events can be lost.
@@ -243,6 +250,19 @@ pub fn start(universe: &mut Universe, machines: &Machines, machine: MachineName,
     universe.executions.push(Arc::new(process));
 }
 
+/// Starts the second execution, which may well change how the first one ends.
+pub(crate) fn second(universe: &mut Universe, machines: &Machines, setting: &Setting) {
+    universe.adversities.second = true;
+    universe.adversities.grave = true;
+    match &setting.second {
+        None => {}
+        Some(Second::Release(input)) => start(universe, machines, MachineName::Release, "second", input.clone()),
+        Some(Second::Undo) => {
+            start(universe, machines, MachineName::Rollback, "second", json!({"service": "shop"}));
+        }
+    }
+}
+
 fn adversities(universe: &Universe, machines: &Machines, setting: &Setting, all: &mut Vec<(Event, Universe)>) {
     let mut add = |event: Event, grave: bool, change: &mut dyn FnMut(&mut Universe)| {
         let mut after = universe.clone();
@@ -256,15 +276,8 @@ fn adversities(universe: &Universe, machines: &Machines, setting: &Setting, all:
             *after = Universe { adversities: after.adversities, ..guard(universe, machines, json!({})) }
         });
     }
-    if let Some(second) = setting.second.as_ref().filter(|_| !universe.adversities.second) {
-        add(Event::Second, true, &mut |after| {
-            after.adversities.second = true;
-            let (machine, input) = match second {
-                Second::Release(input) => (MachineName::Release, input.clone()),
-                Second::Undo => (MachineName::Rollback, json!({"service": "shop"})),
-            };
-            start(after, machines, machine, "second", input);
-        });
+    if setting.second.is_some() && !setting.meets && !universe.adversities.second {
+        add(Event::Second, true, &mut |after| second(after, machines, setting));
     }
     for (at, process) in universe.executions.iter().enumerate() {
         // Guards that are stopped are guards that never came.
@@ -357,7 +370,7 @@ fn steps(
             let (well, ran) = call.make(universe, Way::Well);
             all.push((event(Way::Well), well));
             if adverse && setting.faults {
-                for way in call.ways(ran.as_ref()) {
+                for way in Call::ways(ran.as_ref()) {
                     let (mut after, _) = call.make(universe, way);
                     after.adversities.count += 1;
                     after.adversities.grave |= way.is_grave();
@@ -408,7 +421,7 @@ impl Call<'_> {
     }
 
     /// Every way in which it can go wrong, given how it goes well.
-    fn ways(&self, ran: Option<&Ran>) -> Vec<Way> {
+    fn ways(ran: Option<&Ran>) -> Vec<Way> {
         let mut ways = vec![Way::TurnedAway, Way::Down, Way::Unanswered];
         let Some(ran) = ran else { return ways };
         ways.push(Way::Twice);
@@ -639,12 +652,11 @@ impl Call<'_> {
         let machine = self.arguments["StateMachineArn"].as_str().unwrap_or_default();
         let machine = MachineName::ALL.into_iter().find(|name| name.arn() == machine).expect("one of ours");
         let input = self.arguments["Input"].clone();
-        let name = match self.arguments["Name"].as_str() {
-            Some(name) => name.to_owned(),
-            None => {
-                let number = universe.executions.iter().filter(|process| process.machine == machine).count();
-                format!("of-{}-{number}", universe.executions[self.at].execution.name)
-            }
+        let name = if let Some(name) = self.arguments["Name"].as_str() {
+            name.to_owned()
+        } else {
+            let number = universe.executions.iter().filter(|process| process.machine == machine).count();
+            format!("of-{}-{number}", universe.executions[self.at].execution.name)
         };
         let arn = machine.execution(&name);
         if let Some(process) = universe.process(&arn) {

@@ -183,7 +183,9 @@ fn hash(value: &Value, now: Timestamp, state: &mut impl Hasher) {
         },
         Value::Array(items) => {
             items.len().hash(state);
-            items.iter().for_each(|item| hash(item, now, state));
+            for item in items {
+                hash(item, now, state);
+            }
         }
         Value::Object(fields) => {
             fields.len().hash(state);
