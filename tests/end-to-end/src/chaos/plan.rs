@@ -77,6 +77,9 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// How many kinds there are.
+    pub const KINDS: usize = 14;
+
     /// Its name in the report.
     #[must_use]
     pub fn kind(&self) -> &'static str {

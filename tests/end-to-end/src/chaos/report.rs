@@ -14,6 +14,8 @@ pub struct Record {
     pub number: usize,
     /// What was to happen.
     pub plan: Plan,
+    /// The version that had the users before it fails by itself: an earlier problem.
+    pub sick: bool,
     /// What happened: a fault that finds nothing to harm does not count.
     pub injected: Vec<Fault>,
     /// How it ended, and those that were started meanwhile.
@@ -37,6 +39,7 @@ impl Record {
         Self {
             number,
             plan,
+            sick: false,
             injected: Vec::new(),
             endings: Vec::new(),
             requests: 0,
@@ -51,7 +54,7 @@ impl Record {
     /// No request may fail: neither a version nor a fault does that by itself.
     #[must_use]
     pub fn spares_users(&self) -> bool {
-        self.plan.version == Version::Sound && !self.injected.iter().any(Fault::touches_users)
+        !self.sick && self.plan.version == Version::Sound && !self.injected.iter().any(Fault::touches_users)
     }
 
     /// Executions that ended and left the rest to the guard.

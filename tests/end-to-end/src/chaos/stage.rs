@@ -18,6 +18,9 @@ use super::report::Record;
 
 /// Requests of users per second and service.
 const RATE: f64 = 20.0;
+/// Requests before a service's first release. What nobody has used yet is judged by nothing at 100 %: until the hour before
+/// has 66 requests without an error, a candidate that fails most of its requests is no hard failure.
+const HISTORY: u64 = 100;
 /// The longest that one release may take: two that queue, each of which may be rolled back.
 const PATIENCE: Duration = Duration::from_mins(4);
 /// What a release may end as, whatever happens to it.
@@ -61,6 +64,8 @@ pub(super) struct Stage<'a> {
     traffic: Traffic,
     /// The versions of which one must have all users.
     live: BTreeSet<String>,
+    /// The versions that fail by themselves.
+    faulty: BTreeSet<String>,
 }
 
 /// A release that was started.
@@ -84,7 +89,7 @@ impl<'a> Stage<'a> {
     pub(super) async fn start(shared: &'a Shared<'a>, name: &str) -> Result<Self, LabError> {
         let service = shared.lab.service(name).start().await?;
         let traffic = Traffic::start(&service.url(), RATE, 0);
-        Ok(Self { shared, service, traffic, live: BTreeSet::from(["v1".to_owned()]) })
+        Ok(Self { shared, service, traffic, live: BTreeSet::from(["v1".to_owned()]), faulty: BTreeSet::new() })
     }
 
     pub(super) async fn stop(self) {
@@ -94,11 +99,14 @@ impl<'a> Stage<'a> {
     /// The releases of these plans, and a last, longer look.
     pub(super) async fn play(&mut self, plans: Vec<(usize, &Plan)>) -> Result<Vec<Record>, LabError> {
         let mut records = Vec::new();
+        while self.traffic.snapshot().ok < HISTORY {
+            sleep(Duration::from_millis(100)).await;
+        }
         for (number, plan) in plans {
             records.push(self.release(number, plan).await?);
         }
         if let Some(last) = records.last_mut() {
-            match quiet::wait(self.shared.lab, &self.service, &self.traffic, 100).await? {
+            match quiet::wait(self.shared.lab, &self.service, &self.traffic, 100, &self.faulty).await? {
                 Ok(_) => last.unretired = !quiet::retired(&self.service).await,
                 Err(late) => last.problems.push(format!("at the end: {late}")),
             }
@@ -112,9 +120,10 @@ impl<'a> Stage<'a> {
         let began = Instant::now();
         let before = self.traffic.snapshot();
         self.define(plan).await?;
+        let sick = self.live.iter().any(|version| self.faulty.contains(version));
         let first = self.begin(&format!("r{number}"), plan.version).await?;
         let all = Mutex::new(vec![first.clone()]);
-        let mut record = Record::new(number, plan.clone());
+        let mut record = Record { sick, ..Record::new(number, plan.clone()) };
         for done in
             join_all(plan.faults.iter().map(|planned| self.fault(number, planned.at, &planned.fault, &all))).await
         {
@@ -129,6 +138,9 @@ impl<'a> Stage<'a> {
         }
         ended.sort_by(|one, other| one.at.total_cmp(&other.at));
         for end in &ended {
+            if end.started.version != Version::Sound {
+                self.faulty.insert(end.started.name.clone());
+            }
             self.judge(end, &mut record);
         }
         self.look(&mut record).await?;
@@ -239,7 +251,7 @@ impl<'a> Stage<'a> {
 
     /// Everything is quiet again, on a version that may have the users.
     async fn look(&mut self, record: &mut Record) -> Result<(), LabError> {
-        match quiet::wait(self.shared.lab, &self.service, &self.traffic, 20).await? {
+        match quiet::wait(self.shared.lab, &self.service, &self.traffic, 20, &self.faulty).await? {
             Ok(Seen { version }) => {
                 if !self.live.contains(&version) {
                     record.problems.push(format!("{version} has the users, expected {:?}", self.live));
