@@ -21,6 +21,9 @@ struct Arguments {
     /// How many services are released at the same time.
     #[arg(long, value_name = "N", default_value_t = Settings::SERVICES)]
     services: usize,
+    /// How many requests a service has had before its first release.
+    #[arg(long, value_name = "N", default_value_t = Settings::HISTORY)]
+    history: u64,
     /// Print the plans, and do nothing.
     #[arg(long)]
     plan: bool,
@@ -28,8 +31,8 @@ struct Arguments {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
-    let Arguments { count, seed, services, plan } = Arguments::parse();
-    let settings = Settings { count, seed, services };
+    let Arguments { count, seed, services, history, plan } = Arguments::parse();
+    let settings = Settings { count, seed, services, history };
     if plan {
         settings.plans().iter().for_each(|plan| println!("{plan}"));
         return ExitCode::SUCCESS;

@@ -101,7 +101,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { count, seed, services } = self.settings;
+        let Settings { count, seed, services, history: _ } = self.settings;
         let seconds = self.time.as_secs();
         writeln!(f, "\n{count} releases of {services} services, seed {seed}, in {seconds} s\n")?;
 

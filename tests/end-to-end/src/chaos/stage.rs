@@ -18,16 +18,27 @@ use super::report::Record;
 
 /// Requests of users per second and service.
 const RATE: f64 = 20.0;
-/// Requests before a service's first release. What nobody has used yet is judged by nothing at 100 %: until the hour before
-/// has 66 requests without an error, a candidate that fails most of its requests is no hard failure.
-const HISTORY: u64 = 100;
 /// The longest that one release may take: two that queue, each of which may be rolled back.
 const PATIENCE: Duration = Duration::from_mins(4);
 /// What a release may end as, whatever happens to it.
-const ENDINGS: [&str; 8] =
-    ["Promoted", "RolledBack", "Refused", "LeaseHeld", "LeaseNotFreed", "StableDead", "RollBackFailed", STOPPED];
+const ENDINGS: [&str; 9] = [
+    "Promoted",
+    "RolledBack",
+    "Refused",
+    "LeaseHeld",
+    "LeaseNotFreed",
+    "StableDead",
+    "RollBackFailed",
+    STOPPED,
+    OUTRUN,
+];
 /// The ending of what was stopped.
 const STOPPED: &str = "stopped";
+/// The ending of what waited when a newer release took its place. It hears of that only when its time-out of 15 minutes is
+/// over; nobody waits for that here.
+const OUTRUN: &str = "Outrun";
+/// Between a wake-up and the answer to it, a release looks as if it had been outrun.
+const WAKING: Duration = Duration::from_secs(10);
 
 /// What all services share.
 pub(super) struct Shared<'a> {
@@ -97,9 +108,9 @@ impl<'a> Stage<'a> {
     }
 
     /// The releases of these plans, and a last, longer look.
-    pub(super) async fn play(&mut self, plans: Vec<(usize, &Plan)>) -> Result<Vec<Record>, LabError> {
+    pub(super) async fn play(&mut self, history: u64, plans: Vec<(usize, &Plan)>) -> Result<Vec<Record>, LabError> {
         let mut records = Vec::new();
-        while self.traffic.snapshot().ok < HISTORY {
+        while self.traffic.snapshot().ok < history {
             sleep(Duration::from_millis(100)).await;
         }
         for (number, plan) in plans {
@@ -130,8 +141,9 @@ impl<'a> Stage<'a> {
             record.injected.extend(done?);
         }
         let mut ended = Vec::new();
-        for started in all.into_inner() {
-            match self.wait(&started).await? {
+        let all = all.into_inner();
+        for (index, started) in all.iter().enumerate() {
+            match self.wait(started, index + 1 < all.len()).await? {
                 Ok(end) => ended.push(end),
                 Err(late) => record.problems.push(late),
             }
@@ -211,10 +223,18 @@ impl<'a> Stage<'a> {
         Ok(done.then(|| fault.clone()))
     }
 
-    /// How a release ended; guards are started meanwhile, as the schedule would do more rarely.
-    async fn wait(&self, started: &Started) -> Result<Result<Ended, String>, LabError> {
+    /// How a release ended.
+    async fn wait(&self, started: &Started, is_followed: bool) -> Result<Result<Ended, String>, LabError> {
         let since = Instant::now();
+        let mut waited_for = Instant::now();
         while started.execution.status().await? == Status::Running {
+            if !is_followed || self.may_get_its_turn(&started.execution).await? {
+                waited_for = Instant::now();
+            } else if waited_for.elapsed() > WAKING {
+                stop(&started.execution).await;
+                let (started, ending) = (started.clone(), OUTRUN.to_owned());
+                return Ok(Ok(Ended { started, ending, cause: String::new(), at: f64::MAX }));
+            }
             if since.elapsed() > PATIENCE {
                 let states = started.execution.states().await?;
                 return Ok(Err(format!("{} still runs; its states: {}", started.name, states.join(", "))));
@@ -231,6 +251,14 @@ impl<'a> Stage<'a> {
         Ok(Ok(Ended { started: started.clone(), ending, cause: outcome.cause.unwrap_or_default(), at }))
     }
 
+    /// It does not wait, or the lease names it as the one that does.
+    async fn may_get_its_turn(&self, execution: &Execution) -> Result<bool, LabError> {
+        let states = execution.states().await?;
+        let waits = states.last().is_some_and(|state| ["Queue", "Supersede"].contains(&state.as_str()));
+        let lease = self.service.lease().await?.unwrap_or_default();
+        Ok(!waits || lease["waiting"]["execution"] == execution.arn())
+    }
+
     /// Is the end one that may be, and which version must be live now?
     fn judge(&mut self, end: &Ended, record: &mut Record) {
         let Ended { started: Started { name, version, .. }, ending, cause, .. } = end;
@@ -238,8 +266,12 @@ impl<'a> Stage<'a> {
         record.endings.push((*version, ending.clone()));
         let faulty = *version != Version::Sound;
         match ending.as_str() {
-            "Promoted" if faulty => record.problems.push(format!("{name}, {version}, was promoted")),
-            "Promoted" | "StableDead" => self.live = BTreeSet::from([name.clone()]),
+            "Promoted" | "StableDead" => {
+                if faulty && ending == "Promoted" {
+                    record.problems.push(format!("{name}, {version}, was promoted"));
+                }
+                self.live = BTreeSet::from([name.clone()]);
+            }
             // It may have come to its end in the same moment.
             STOPPED | "LeaseNotFreed" | "RollBackFailed" => {
                 self.live.insert(name.clone());

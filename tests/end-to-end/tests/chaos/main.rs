@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use spillway_end_to_end::chaos::{Fault, Plan, Settings, Version, run};
 
-const ORDINARY: Settings = Settings { count: Settings::COUNT, seed: Settings::SEED, services: Settings::SERVICES };
+const ORDINARY: Settings =
+    Settings { count: Settings::COUNT, seed: Settings::SEED, services: Settings::SERVICES, history: Settings::HISTORY };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_releases_come_to_rest_whatever_happens() {
