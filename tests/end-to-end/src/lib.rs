@@ -1,5 +1,7 @@
 //! What the end-to-end scenarios share: how a service must look once a release is over.
 
+pub mod chaos;
+
 use std::time::Duration;
 
 use serde_json::Value;

@@ -103,6 +103,16 @@ impl Execution {
         Ok(status(&self.describe().await?))
     }
 
+    /// What it was started with.
+    ///
+    /// # Errors
+    /// The emulator's.
+    pub async fn input(&self) -> Result<Value, AwsError> {
+        let described = self.describe().await?;
+        let text = described["input"].as_str().unwrap_or_default();
+        Ok(serde_json::from_str(text).unwrap_or_default())
+    }
+
     /// DescribeExecution's answer.
     ///
     /// # Errors

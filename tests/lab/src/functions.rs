@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::aws::{Aws, AwsError, REGION};
 use crate::broken_function::{Misbehaviour, VARIABLE};
 use crate::paths::workspace;
+use crate::process;
 
 /// The functions, each a package and a program of that name.
 pub const FUNCTIONS: [&str; 6] =
@@ -291,6 +292,28 @@ impl Functions {
             }),
             None => Ok(answer),
         }
+    }
+
+    /// Kills every process of a function, whatever it is doing, and gives how many there were. An invocation that was
+    /// under way fails, and the next one starts a new process. Linux only: elsewhere it finds none.
+    ///
+    /// # Errors
+    /// If there is no such function.
+    pub fn kill(&self, name: &str) -> Result<usize, FunctionError> {
+        let program = self.program(name)?;
+        // This lab's own link of the program: no other lab's process can be meant.
+        let program = fs::canonicalize(program)
+            .map_err(|error| FunctionError::Io(format!("find {}", program.display()), error))?;
+        let mut killed = 0;
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            let runs_it = fs::read_link(entry.path().join("exe")).is_ok_and(|path| path == program);
+            if let Some(pid) = pid.filter(|_| runs_it) {
+                // One that has ended meanwhile needs no killing.
+                killed += usize::from(process::kill(pid).is_ok());
+            }
+        }
+        Ok(killed)
     }
 
     async fn update_code(&self, name: &str, program: &str) -> Result<(), FunctionError> {

@@ -246,6 +246,18 @@ impl Lab {
         Ok(Execution::start(&self.aws, arn, name, input).await?)
     }
 
+    /// The executions of a machine that run now, the newest first, at most 1000.
+    ///
+    /// # Errors
+    /// [`LabError::Bare`] if there is no such machine, or the emulator's.
+    pub async fn running_executions(&self, machine: &str) -> Result<Vec<Execution>, LabError> {
+        let arn = self.machines.as_ref().and_then(|machines| machines.arn(machine)).ok_or(LabError::Bare)?;
+        let body = serde_json::json!({"stateMachineArn": arn, "statusFilter": "RUNNING", "maxResults": 1000});
+        let answer = self.aws.call_json("AWSStepFunctions.ListExecutions", &body).await?;
+        let arns = answer["executions"].as_array().into_iter().flatten();
+        Ok(arns.filter_map(|one| Some(Execution::of(&self.aws, one["executionArn"].as_str()?))).collect())
+    }
+
     /// The directory of logs.
     #[must_use]
     pub fn run_dir(&self) -> &Path {

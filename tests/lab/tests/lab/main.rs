@@ -278,6 +278,33 @@ async fn the_functions_that_ship_answer_and_can_be_broken() -> Result {
     Ok(())
 }
 
+/// Its processes are killed, those of other functions and of other labs are not, and the next invocation has a new one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_is_killed_comes_back() -> Result {
+    let (lab, other) = tokio::try_join!(Lab::builder().start(), Lab::builder().start())?;
+    for lab in [&lab, &other] {
+        for name in ["plan-release", "rollback"] {
+            let answer = lab.functions().invoke(name, &json!({})).await;
+            assert_eq!(answer.map_err(|error| error.code), Err("InvalidInput".to_owned()));
+        }
+    }
+    assert_eq!(lab.functions().kill("plan-release")?, 1);
+    assert!(lab.functions().kill("none").is_err());
+    // A killed process may be there a little longer.
+    until(|| (lab.functions().kill("plan-release").is_ok_and(|left| left == 0), ())).await?;
+    let again = eventually(SOON, || async {
+        match lab.functions().invoke("plan-release", &json!({})).await {
+            Err(error) if error.code == "InvalidInput" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    again.await?;
+    assert_eq!((lab.functions().kill("rollback")?, other.functions().kill("plan-release")?), (1, 1));
+    lab.stop().await;
+    other.stop().await;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_runs_on_the_machines_that_ship() -> Result {
     let lab = Lab::builder().function_timeout(Duration::from_secs(3)).start().await?;
@@ -294,6 +321,9 @@ async fn a_release_runs_on_the_machines_that_ship() -> Result {
     });
     assert_eq!(held.await?["service"], "shop");
     assert_eq!(release.status().await?, Status::Running);
+    let running = lab.running_executions("release").await?;
+    assert_eq!(running.iter().map(spillway_lab::Execution::arn).collect::<Vec<_>>(), [release.arn()]);
+    assert_eq!(running[0].input().await?["service"], "shop");
     let outcome = release.wait(Duration::from_secs(40)).await?;
     assert_eq!(outcome.status, Status::Failed, "{outcome:?}");
     assert!(outcome.states().contains(&"PrepareCandidate".to_owned()), "{:?}", outcome.states());
