@@ -40,10 +40,20 @@ pub fn hard_failure(periods: &[Pair], baseline: Baseline, phi: f64) -> bool {
     match baseline {
         Baseline::Concurrent => surely_below(stable, phi),
         // What is left of concurrent traffic tells of an outage that is shared, which the time before does not.
-        Baseline::Before(_) if stable.requests / phi >= LEAST_REQUESTS && !surely_below(stable, phi) => false,
-        Baseline::Before(counts) => surely_below(counts, phi),
+        Baseline::Before(_) if stable.requests / phi >= LEAST_REQUESTS && fails(stable) => false,
+        // A time before with so few requests tells no more than none.
+        Baseline::Before(counts) => surely_below(counts, phi) || (tells_nothing(counts, phi) && !fails(counts)),
         Baseline::Absent => true,
     }
+}
+
+fn fails(stable: Counts) -> bool {
+    stable.requests > 0.0 && stable.errors >= STABLE_BELOW * stable.requests
+}
+
+/// Whether not even a clean record of so many requests would surely be below.
+fn tells_nothing(stable: Counts, phi: f64) -> bool {
+    !surely_below(Counts { errors: 0.0, ..stable }, phi)
 }
 
 fn surely_below(stable: Counts, phi: f64) -> bool {
@@ -90,5 +100,25 @@ mod tests {
         assert!(hard_failure(&pair(down, Counts::default()), Baseline::Absent, 1.0));
         assert!(!hard_failure(&pair(fine, fine), Baseline::Absent, 1.0));
         assert!(!hard_failure(&[], Baseline::Absent, 1.0));
+    }
+
+    /// The period before the shift is among the last three, with a few sound requests; and a short time before is no
+    /// reason to be more patient than none at all.
+    #[test]
+    fn a_few_sound_requests_excuse_nobody() {
+        let counts = |errors: u32, requests: u32| Counts { errors: errors.into(), requests: requests.into() };
+        let shifting = [
+            Pair { candidate: counts(0, 0), stable: counts(0, 20) },
+            Pair { candidate: counts(12, 20), stable: counts(0, 0) },
+            Pair { candidate: counts(13, 20), stable: counts(0, 0) },
+        ];
+        assert!(hard_failure(&shifting, Baseline::Before(counts(0, 277)), 1.0));
+        let down = [Pair { candidate: counts(37, 60), stable: counts(0, 0) }];
+        for (before, broken) in
+            [((0, 0), true), ((0, 64), true), ((0, 66), true), ((6, 64), true), ((7, 64), false), ((10, 100), false)]
+        {
+            let before = counts(before.0, before.1);
+            assert_eq!(hard_failure(&down, Baseline::Before(before), 1.0), broken, "{before:?}");
+        }
     }
 }
