@@ -114,13 +114,9 @@ pub fn turn(asking: &Asking<'_>, record: &LeaseRecord, now: Timestamp) -> Turn {
         if let Some(other) = other.filter(|other| same(&other.intent)) {
             return follow(asking, &other.execution, now);
         }
-        let running = held.filter(|_| is_release && record.intent.as_deref().is_some_and(same));
-        if let Some(running) = running {
-            return match other {
-                // Another version was wanted meanwhile, and this one is wanted again: after that, and not instead.
-                Some(_) if asking.policy != OnConflict::Reject => say(Next::Queue, "another version waits".into()),
-                _ => follow(asking, running, now),
-            };
+        // Whatever else waits: events come late and twice, and a newer one must not be lost to an older one's echo.
+        if let Some(running) = held.filter(|_| is_release && record.intent.as_deref().is_some_and(same)) {
+            return follow(asking, running, now);
         }
     }
     if let Some(newer) = other.filter(|other| queued || other.since > asking.since) {
@@ -338,8 +334,8 @@ mod tests {
         // It was stopped before its turn: this one stands in for it.
         let told_third = told(OnConflict::Queue, false, THIRD, Some("ABORTED"), &waiting);
         assert_eq!((told_third.next, told_third.following.as_str()), (Next::Queue, ""));
-        // Another version waits, and this one is the newest wish.
-        let wanted_again = LeaseRecord { waiting: waits(THIRD, "v3", -5), ..held(OTHER, "v2") };
-        assert_eq!(ask(OnConflict::Supersede, false, &wanted_again).next, Next::Queue);
+        // An event that comes twice takes nobody's place.
+        let echo = LeaseRecord { waiting: waits(THIRD, "v3", -5), ..held(OTHER, "v2") };
+        assert_eq!(ask(OnConflict::Supersede, false, &echo).next, Next::Follow);
     }
 }

@@ -183,6 +183,15 @@ pub fn all(deep: bool) -> Vec<Setting> {
             events: true,
             ..setting("guards hear of ends", conflict("queue"))
         },
+        Setting {
+            adversities: 0,
+            second: another.clone(),
+            meets: true,
+            ..setting("a day in the queue", |definition| {
+                definition["on_conflict"] = "queue".into();
+                definition["strategy"]["approval_at"] = json!([50]);
+            })
+        },
         Setting { adversities: two, second: another, ..setting("a second release supersedes", conflict("supersede")) },
         Setting {
             adversities: two,

@@ -32,6 +32,7 @@ fn whatever_is_taken_out_of_a_machine_is_missed() {
                 loop {
                     let Some(mutant) = mutants.lock().unwrap().pop() else { return };
                     if !is_noticed(&mutant, &settings) {
+                        println!("survives: {mutant}");
                         survivors.lock().unwrap().push(mutant.to_string());
                     }
                 }
