@@ -69,6 +69,8 @@ pub struct Setting {
     pub hook: Value,
     /// Whether the second execution comes, and always does, while the first one bakes for the first time.
     pub meets: bool,
+    /// Whether the first release is stopped, and always is, while it bakes for the first time.
+    pub dies: bool,
     /// Whether calls go wrong; otherwise only executions come, die and come back.
     pub faults: bool,
     /// Whether guards hear of ends, or not.
@@ -142,6 +144,7 @@ fn setting(name: &'static str, change: impl FnOnce(&mut Value)) -> Setting {
         commands: &[],
         hook: json!("ok"),
         meets: false,
+        dies: false,
         faults: true,
         events: false,
         approves: false,
@@ -206,6 +209,13 @@ pub fn all(deep: bool) -> Vec<Setting> {
             ..setting("approvals and operators", asking)
         },
         Setting { adversities: one, ..setting("hooks and testers", hooks) },
+        Setting { adversities: one, dies: true, ..setting("a release that died", |_| {}) },
+        Setting {
+            adversities: one,
+            second: Some(Second::Undo),
+            meets: true,
+            ..setting("a release that is undone", |_| {})
+        },
         Setting { adversities: one, hook: json!("fail"), ..sick(setting("a hook that fails", hooks)) },
         Setting { adversities: one, sticky: true, ..setting("sticky clients", |_| {}) },
     ]
@@ -275,6 +285,29 @@ pub fn largest() -> Setting {
         adversities: 0,
         ..setting("the largest", |_| {})
     }
+}
+
+/// Small settings in which one thing goes wrong: enough to miss whatever is taken out of a machine.
+#[must_use]
+pub fn small() -> Vec<Setting> {
+    let named = |name: &str| {
+        let setting = all(false).into_iter().find(|setting| setting.name == name).expect("one of ours");
+        Setting { adversities: 1, ..setting }
+    };
+    let meets = |name| Setting { meets: true, ..named(name) };
+    vec![
+        named("a sound release"),
+        named("a release that died"),
+        named("a sick release"),
+        named("hooks and testers"),
+        meets("a second release waits"),
+        meets("a second release supersedes"),
+        named("a release that is undone"),
+        named("sticky clients"),
+        meets("the same version again"),
+        named("slots that die"),
+        Setting { adversities: 0, ..named("guards hear of ends") },
+    ]
 }
 
 /// How everything begins: all traffic on blue, and the release just started.

@@ -119,6 +119,7 @@ fn is_adverse(event: &Event) -> bool {
             | Event::Told(_)
             | Event::Approved
             | Event::Met
+            | Event::Died
     )
 }
 

@@ -32,6 +32,8 @@ pub enum Event {
     Second,
     /// The same, as it always does.
     Met,
+    /// The first execution is stopped, as it always is.
+    Died,
     /// An execution is stopped.
     Stopped(usize),
     /// An execution is redriven.
@@ -103,6 +105,7 @@ impl std::fmt::Display for Event {
             Self::Told(process) => write!(f, "  a guard comes since {process} has ended"),
             Self::Scheduled => f.write_str("  a guard comes by the schedule"),
             Self::Second => f.write_str("* the second execution comes"),
+            Self::Died => f.write_str("  0 is stopped"),
             Self::Met => f.write_str("  the second execution comes"),
             Self::Stopped(process) => write!(f, "* {process} is stopped"),
             Self::Redriven(process) => write!(f, "* {process} is redriven"),
@@ -163,7 +166,19 @@ pub fn successors(universe: &Universe, machines: &Machines, setting: &Setting) -
     if adverse {
         adversities(universe, machines, setting, &mut all);
     }
-    if !busy && setting.meets && !universe.adversities.second && universe.lease("phase") == Some("shifting") {
+    let undone = matches!(setting.second, Some(Second::Undo));
+    let met = if undone { Some("promoted") } else { Some("shifting") };
+    if !busy
+        && setting.dies
+        && universe.lease("phase") == Some("shifting")
+        && !universe.executions[0].execution.has_ended()
+    {
+        let mut after = universe.clone();
+        let process = Arc::make_mut(&mut after.executions[0]);
+        process.execution.abort();
+        process.hangs = None;
+        all.push((Event::Died, after));
+    } else if !busy && setting.meets && !universe.adversities.second && universe.lease("phase") == met {
         let mut after = universe.clone();
         second(&mut after, machines, setting);
         all.push((Event::Met, after));
