@@ -55,12 +55,12 @@ pub async fn assert_all_on(service: &Service<'_>, traffic: &Traffic, slot: Slot,
     assert_free(service).await;
 }
 
-/// Nobody holds the lease.
+/// Nobody holds the lease, or only a retirement that waits until no earlier invocation can be under way.
 ///
 /// # Panics
 /// If somebody does.
 pub async fn assert_free(service: &Service<'_>) {
-    let free = eventually(Duration::from_secs(10), || async {
+    let free = eventually(Duration::from_secs(45), || async {
         match service.lease().await {
             Ok(Some(lease)) if lease.get("owner").is_none() => Ok(()),
             other => Err(format!("{other:?}")),
