@@ -32,7 +32,8 @@ fn the_largest_release_fits_into_its_history() {
     let status = &universe.executions[0].execution.status;
     assert!(matches!(status, Status::Succeeded { .. }), "{status:?}");
     let longest = *most.values().max().unwrap();
-    assert!((10_000..LIMITS.0).contains(&longest), "{most:?}");
+    // What planning counts with is more: going back and forth, and people.
+    assert!((6_000..LIMITS.0).contains(&longest), "{most:?}");
     for (state, bytes) in largest {
         assert!(bytes < LIMITS.1, "{state}: {bytes} bytes");
     }
