@@ -9,8 +9,8 @@ use spillway_explore::mutants::{self, Mutant};
 use spillway_explore::scenario::{self, Setting};
 use spillway_explore::search::explore;
 
-/// What one thing going wrong in the small settings does not show to be missing: most of it takes two, and some only saves
-/// time. These are not explored here. A line that can go shall go.
+/// What one thing going wrong in the small settings does not show to be missing. Which of it takes two things, and which
+/// only saves time, has not been told apart yet. These are not explored here. A line that can go shall go.
 const SURVIVORS: &str = include_str!("survivors.txt");
 
 /// A mutant that leads to more states than this is not explored further.
