@@ -36,6 +36,8 @@ pub struct Memory {
     pub patience: Patience,
     /// Whether the stable slot was dead in the look before.
     pub was_dead: bool,
+    /// Whether it was looked at in vain so often that nothing more is to be known.
+    pub blind: bool,
     /// The largest share of the two slots' traffic that the candidate has had since the rollback began.
     pub exposed: f64,
     /// Whether the release was started without a healthy stable slot: a dead one is not waited for.
@@ -71,6 +73,8 @@ pub enum Standing {
     Ramped,
     /// The stable slot is dead. What serves keeps the traffic.
     Dead,
+    /// It was dead, or has had no users, and cannot be looked at now. What serves keeps the traffic.
+    Unknown,
 }
 
 impl Standing {
@@ -90,7 +94,8 @@ pub struct Move {
     pub standing: Standing,
 }
 
-/// The next move. Without knowledge of the hosts a stable slot that has users counts as warm: users come first.
+/// The next move. Without knowledge of the hosts a stable slot that has users counts as warm, unless it was dead at the look
+/// before: users come first.
 ///
 /// # Errors
 /// [`UneditableRoute`] for a route that has both slots' traffic and cannot be edited.
@@ -100,7 +105,7 @@ pub fn next_move(
     hosts: Option<Hosts>,
     memory: Memory,
 ) -> Result<Move, UneditableRoute> {
-    let Memory { patience, was_dead, exposed, resigned } = memory;
+    let Memory { patience, was_dead, blind, exposed, resigned } = memory;
     let groups = planned.groups();
     let forward = match route::forward(live) {
         Ok(forward) => forward,
@@ -155,9 +160,13 @@ pub fn next_move(
     }
     let unused = of_stable == Some(0);
     let Some(Hosts { stable, candidate, before }) = hosts else {
-        // With users there it answers somehow; without any, nobody knows.
-        let wait = unused && patience != Patience::Over;
-        return if wait { Ok(Move { write: None, standing: Standing::Awaiting }) } else { all_on_stable() };
+        // With users there it answers somehow, unless it was found dead; without any, nobody knows.
+        let stay = |standing| Ok(Move { write: None, standing });
+        return match (unused, patience) {
+            (true, Patience::Fresh | Patience::Waiting) => stay(Standing::Awaiting),
+            (unused, _) if (unused || was_dead) && !resigned && !blind => stay(Standing::Unknown),
+            _ => all_on_stable(),
+        };
     };
     let usable = f64::from(stable.usable());
     if usable <= 0.0 {

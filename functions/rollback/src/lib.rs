@@ -142,6 +142,9 @@ pub enum Error {
     /// Neither slot has had a healthy host for too long.
     #[error("neither slot has a healthy host behind {0}, and the time to wait for one is over")]
     NothingServes(RouteArn),
+    /// The stable slot was dead, and whether it or the candidate serves could not be read, however often it was tried.
+    #[error("the stable slot was dead behind {0}, and target health there cannot be read any more")]
+    Unreadable(RouteArn),
 }
 
 /// Why one route could not be restored.
@@ -178,6 +181,7 @@ impl Named for Error {
             Self::RollbackIncomplete { .. } => "RollbackIncomplete",
             Self::RollbackDivided(_) => "RollbackDivided",
             Self::NothingServes(_) => "NothingServes",
+            Self::Unreadable(_) => "Unreadable",
         }
     }
 }
@@ -210,6 +214,7 @@ pub async fn handle(
     let memory = |exposed: f64| Memory {
         patience,
         was_dead: event.restoration.dead_looks > 0,
+        blind: event.restoration.failures >= MOST_FAILURES,
         exposed,
         resigned: event.plan.without_stable.is_some(),
     };
@@ -242,7 +247,8 @@ pub async fn handle(
     }
 
     let dead = restored.iter().any(|route| route.standing == Standing::Dead);
-    restoration.dead_looks = match (dead, failed.is_empty()) {
+    let unknown = restored.iter().find(|route| route.standing == Standing::Unknown).map(|route| route.route.clone());
+    restoration.dead_looks = match (dead, failed.is_empty() && unknown.is_none()) {
         (true, _) => restoration.dead_looks + 1,
         (false, true) => 0,
         (false, false) => restoration.dead_looks,
@@ -252,12 +258,17 @@ pub async fn handle(
         (Next::Again, None)
     } else if !unsettled {
         hear(&event, &mut restoration, now)
+    } else if let Some(route) = unknown {
+        look_again(&event, &mut restoration, route)?
     } else if dead && patience != Patience::Fresh && !restoration.paged {
         restoration.paged = true;
         (Next::Page, None)
     } else if dead && over {
-        kept_by_the_candidate(load_balancers, &event.plan, &restored).await?;
-        (Next::StableDead, None)
+        match kept_by_the_candidate(load_balancers, &event.plan, &restored).await {
+            Ok(()) => (Next::StableDead, None),
+            Err(Error::Unreadable(route)) => look_again(&event, &mut restoration, route)?,
+            Err(error) => return Err(error),
+        }
     } else {
         (Next::Restore, None)
     };
@@ -311,6 +322,7 @@ fn standing_words(plan: &Plan, restored: &[Restored]) -> String {
             Standing::Dead => {
                 format!("; {stable} has no healthy host behind route {route}: what serves keeps the traffic")
             }
+            Standing::Unknown => format!("; whether {stable} is still dead behind route {route} cannot be read"),
         })
     });
     words.collect()
@@ -415,10 +427,16 @@ async fn counts(targets: &impl Targets, group: &TargetGroupArn) -> Option<Target
     match targets.states(group).await {
         Ok(states) => Some(TargetCounts::of(&states)),
         Err(error) => {
-            tracing::warn!(%error, "target health cannot be read; the stable slot counts as warm");
+            tracing::warn!(%error, "target health cannot be read");
             None
         }
     }
+}
+
+/// What cannot be read now, another look may tell.
+fn look_again(event: &Event, memory: &mut Restoration, route: RouteArn) -> Result<(Next, Option<Call>), Error> {
+    memory.failures = event.restoration.failures.saturating_add(1);
+    if memory.failures > MOST_FAILURES { Err(Error::Unreadable(route)) } else { Ok((Next::Restore, None)) }
 }
 
 /// Makes sure that the candidate has all traffic of all routes, and healthy hosts behind them.
@@ -427,8 +445,10 @@ async fn kept_by_the_candidate(targets: &impl Targets, plan: &Plan, restored: &[
         match standing {
             Standing::Gone | Standing::Left => {}
             Standing::Dead => {
-                if counts(targets, &planned.candidate).await.is_none_or(|counts| counts.usable() == 0) {
-                    return Err(Error::NothingServes(route.clone()));
+                match counts(targets, &planned.candidate).await {
+                    Some(counts) if counts.usable() > 0 => {}
+                    Some(_) => return Err(Error::NothingServes(route.clone())),
+                    None => return Err(Error::Unreadable(route.clone())),
                 }
             }
             _ => return Err(Error::RollbackDivided(route.clone())),

@@ -244,6 +244,20 @@ async fn a_dead_stable_slot_gets_nothing_and_people_are_called() {
     let over = look(third.restoration.clone(), 1800).await.unwrap();
     assert_eq!((over.next, weights(&world, 1)), (Next::StableDead, (Some(0), Some(100))));
 
+    // What cannot be read now, another look tells: one of both routes, or that the candidate serves, which is asked last.
+    for asked in [1, 3] {
+        for _ in 0..asked {
+            let error = throttled("DescribeTargetHealth");
+            world.plan_fault(Fault::before("DescribeTargetHealth", group("green").as_str(), error));
+        }
+        let unknown = look(third.restoration.clone(), 1800).await.unwrap();
+        assert_eq!((unknown.next, unknown.restoration.failures), (Next::Restore, 1));
+        assert_eq!(weights(&world, 1), (Some(0), Some(100)), "what serves keeps the traffic");
+        while world.faults_left() > 0 {
+            let _ = look(third.restoration.clone(), 1800).await;
+        }
+    }
+
     // It comes back in time after all: attached still, so at once.
     hosts(&world, "blue", &[TargetState::Healthy; 2]);
     let back = look(third.restoration.clone(), 60).await.unwrap();
@@ -493,7 +507,14 @@ async fn nobody_is_sent_to_a_slot_without_users_whose_health_cannot_be_read() {
     };
     let output = look(Restoration::default(), 0).await.unwrap();
     assert_eq!((output.next, weights(&world, 1)), (Next::Restore, (Some(0), Some(100))));
-    assert_eq!(look(output.restoration, 1800).await.unwrap().next, Next::Done, "in the end users come first");
+    // A moment's throttling is no reason either.
+    let mut output = look(output.restoration, 1800).await.unwrap();
+    for looks in 1..=20 {
+        assert_eq!((output.next, output.restoration.failures), (Next::Restore, looks));
+        assert_eq!(weights(&world, 1), (Some(0), Some(100)));
+        output = look(output.restoration, 1800 + 15 * i64::from(looks)).await.unwrap();
+    }
+    assert_eq!((output.next, weights(&world, 1)), (Next::Done, (Some(1), Some(0))), "in the end users come first");
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! What must hold at every moment, and at the end.
 
-use spillway_asl::interpret::Status;
+use jiff::Timestamp;
+use serde_json::Value;
+use spillway_asl::interpret::{Execution, Failed, QUERY_EVALUATION_ERROR, Status};
+use spillway_asl::items::Item;
+use spillway_asl::machine::State;
 use spillway_core::slot::Slot;
 
 use crate::cloud::index;
 use crate::machines::{MachineName, Machines};
-use crate::scenario::{Ending, Setting};
 use crate::universe::{Process, Universe};
 
 /// The most events of an execution's history.
@@ -15,7 +18,7 @@ const MOST_BYTES: usize = 256 * 1024;
 
 /// What does not hold, seen from the moment before.
 #[must_use]
-pub fn violated(before: &Universe, after: &Universe, machines: &Machines, setting: &Setting) -> Option<String> {
+pub fn violated(before: &Universe, after: &Universe, machines: &Machines) -> Option<String> {
     if let Some(violation) = &after.cloud.violation {
         return Some(violation.clone());
     }
@@ -25,7 +28,7 @@ pub fn violated(before: &Universe, after: &Universe, machines: &Machines, settin
         if process.execution.events > MOST_EVENTS || (has_ended && process.execution.variables_size() > MOST_BYTES) {
             return Some(format!("{} is too large for its history", process.execution.arn));
         }
-        if has_ended && let Some(violation) = ended(process, after, machines, setting) {
+        if has_ended && let Some(violation) = ended(process, machines) {
             return Some(violation);
         }
     }
@@ -44,42 +47,16 @@ pub fn violated(before: &Universe, after: &Universe, machines: &Machines, settin
 }
 
 /// What does not hold of an execution that has just ended.
-fn ended(process: &Process, after: &Universe, machines: &Machines, setting: &Setting) -> Option<String> {
+fn ended(process: &Process, machines: &Machines) -> Option<String> {
     let name = process.machine.name();
     let status = &process.execution.status;
     match status {
-        Status::TimedOut => return Some(format!("{name} ran into its own time-out")),
+        Status::TimedOut => Some(format!("{name} ran into its own time-out")),
         Status::Failed { error, .. } if !known(process.machine, error, machines) => {
-            return Some(format!("{name} ended with {status:?}, which it does not name itself"));
+            Some(format!("{name} ended with {status:?}, which it does not name itself"))
         }
-        _ => {}
-    }
-    if process.machine != MachineName::Release {
-        return match status {
-            Status::Failed { error, .. } if after.adversities.are_slight() => {
-                Some(format!("{name} ended with {error} although nothing grave had happened"))
-            }
-            _ => None,
-        };
-    }
-    let first = &*process.execution.name == "first";
-    match status {
-        Status::Succeeded { output } if output["outcome"] == "promoted" && !output["slot"].is_null() => {
-            if first && after.adversities.are_slight() && setting.ending != Ending::Promoted {
-                return Some(format!("the release was promoted, and not {:?}", setting.ending));
-            }
-            None
-        }
-        // The lease tells how it ended: someone else may have it by now.
-        Status::Failed { error, .. } if first && after.adversities.are_slight() => (setting.ending
-            != Ending::Failed(named(error)))
-        .then(|| format!("the release ended with {error} although nothing grave had happened")),
         _ => None,
     }
-}
-
-fn named(error: &str) -> &'static str {
-    if error == "RolledBack" { "RolledBack" } else { "" }
 }
 
 /// Whether a machine has a Fail of this name.
@@ -87,7 +64,7 @@ fn known(machine: MachineName, error: &str, machines: &Machines) -> bool {
     machines.definitions[&machine]
         .states
         .values()
-        .any(|state| matches!(state, spillway_asl::machine::State::Fail(fail) if fail.error == error))
+        .any(|state| matches!(state, State::Fail(fail) if fail.error == error))
 }
 
 /// What does not hold once nothing happens any more.
@@ -96,12 +73,7 @@ pub fn violated_in_the_end(universe: &Universe) -> Option<String> {
     if let Some(owner) = universe.lease("owner") {
         return Some(format!("{owner} holds the lease for ever"));
     }
-    if let Some(divided) = divided(universe) {
-        return Some(format!("in the end {divided}"));
-    }
-    let idle = Slot::BOTH.into_iter().find(|slot| !universe.cloud.carries(*slot));
-    idle.filter(|slot| universe.adversities.are_slight() && universe.cloud.capacity[index(*slot)].desired > 0)
-        .map(|slot| format!("{slot} has no traffic, and was not retired although nothing grave had happened"))
+    divided(universe).map(|divided| format!("in the end {divided}"))
 }
 
 /// Why not all traffic of the slots is on one that answers.
@@ -126,4 +98,95 @@ fn all_on(universe: &Universe, slot: Slot) -> Option<String> {
     let either = Slot::BOTH.into_iter().any(|slot| universe.cloud.is_healthy(slot));
     (!universe.cloud.is_healthy(slot) && either && universe.cloud.capacity[index(slot)].desired == 0)
         .then(|| format!("all traffic is on {slot}, which has no tasks"))
+}
+
+/// An error that a Task has ended with.
+pub(crate) struct Heard<'a> {
+    pub machine: MachineName,
+    pub state: &'a str,
+    pub error: &'a str,
+    /// Whether the Task has failed for the first time since the execution came to it.
+    pub is_first: bool,
+}
+
+impl Heard<'_> {
+    /// What was made of it that must not be.
+    pub(crate) fn mistaken(&self, failed: Failed, execution: &Execution, machines: &Machines) -> Option<String> {
+        let Self { machine, state, error, is_first } = self;
+        let retries = matches!(failed, Failed::Retry { .. });
+        let name = machine.name();
+        if self.is_for_now() && *is_first && !retries {
+            return Some(format!("{name} was turned away once at {state}, and did not try again"));
+        }
+        // Where an answer may change, a Retry says so by its name.
+        if retries && self.is_for_good() && !self.is_expected(machines) {
+            return Some(format!("{name} asked again at {state} although {error} is for good"));
+        }
+        let lost = *error == "LeaseLost" || (state.starts_with("Renew") && error.ends_with(CONDITION_FAILED));
+        (lost && !execution.has_ended()).then(|| format!("{name} heard at {state} that its lease is lost, and went on"))
+    }
+
+    fn is_for_now(&self) -> bool {
+        ["TooManyRequestsException", "ProvisionedThroughputExceededException", "ThrottlingException", "ThrottledException"]
+            .into_iter()
+            .chain(["Sfn.SfnException", "StepFunctions.StepFunctionsException"])
+            .any(|name| self.error.ends_with(name))
+    }
+
+    fn is_for_good(&self) -> bool {
+        [CONDITION_FAILED, "ExecutionAlreadyExistsException", "ParameterNotFoundException", QUERY_EVALUATION_ERROR]
+            .into_iter()
+            .any(|name| self.error.ends_with(name))
+    }
+
+    fn is_expected(&self, machines: &Machines) -> bool {
+        let Some(State::Task(task)) = machines.definitions[&self.machine].states.get(self.state) else { return false };
+        task.retry.iter().any(|retrier| retrier.error_equals.iter().any(|name| name == self.error))
+    }
+}
+
+const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
+
+/// What an execution's write to the lease has done to someone else's.
+pub(crate) fn trespass(before: Option<&Item>, universe: &Universe, by: &Process, arguments: &Value) -> Option<String> {
+    let after = universe.table.get("shop");
+    let owner = |item: Option<&Item>| item.and_then(|item| item.get("owner")?["S"].as_str().map(str::to_owned));
+    let me = &*by.execution.arn;
+    // One that is redriven meanwhile finds that its lease, or its place, is lost.
+    let was_dead = |arn: &str| {
+        universe.process(arn).is_none_or(|process| process.execution.has_ended() || process.execution.redrives > 0)
+    };
+    if let Some(holder) = owner(before).filter(|holder| holder != me) {
+        let recovers = by.machine == MachineName::Rollback && was_dead(&holder);
+        let differs = |(name, value): &(&String, &Value)| before.and_then(|item| item.get(*name)) != Some(value);
+        let changed = after.into_iter().flat_map(|item| item.iter()).filter(differs);
+        let mut changed = changed.map(|(name, _)| name.as_str()).filter(|name| *name != "waiting");
+        if let Some(name) = changed.next().filter(|_| !recovers) {
+            return Some(format!("{me} changed {name} in the lease of {holder}"));
+        }
+        if owner(after).is_none() {
+            return Some(format!("{me} freed the lease of {holder}"));
+        }
+    }
+    let waiter = |item: Option<&Item>| item.and_then(|item| Some(item.get("waiting")?["M"].clone()));
+    let (was, is) = (waiter(before), waiter(after));
+    if was == is {
+        return None;
+    }
+    if is.is_some() && owner(after).is_none() {
+        return Some(format!("{me} waits for a lease that is free"));
+    }
+    let was = was?;
+    let (waiting, since) = (was["execution"]["S"].as_str()?, time(&was["since"])?);
+    // Whoever is newer may take the place.
+    let mine = is.map_or_else(|| arguments["ExpressionAttributeValues"][":since"].clone(), |is| is["since"].clone());
+    let may = match by.machine {
+        MachineName::Guard => was_dead(waiting),
+        _ => waiting == me || time(&mine).is_some_and(|mine| since <= mine),
+    };
+    (!may).then(|| format!("{me} put {waiting} out of the queue"))
+}
+
+fn time(value: &Value) -> Option<Timestamp> {
+    value["S"].as_str()?.parse().ok()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::Parser;
+use spillway_explore::ending::Endings;
 use spillway_explore::machines::{Machines, shipped};
 use spillway_explore::scenario;
 use spillway_explore::search::{explore, uncovered};
@@ -14,6 +15,9 @@ struct Arguments {
     /// One more thing goes wrong on each way. Takes long.
     #[arg(long)]
     deep: bool,
+    /// Only the settings in which one thing goes wrong.
+    #[arg(long)]
+    small: bool,
     /// Only settings whose name contains this.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
@@ -23,7 +27,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let Arguments { deep, only, most_states } = Arguments::parse();
+    let Arguments { deep, small, only, most_states } = Arguments::parse();
     let machines = match Machines::of(&shipped()) {
         Ok(machines) => machines,
         Err(error) => {
@@ -33,9 +37,14 @@ fn main() -> ExitCode {
     };
     let mut covered = BTreeSet::new();
     let mut failed = false;
-    for setting in scenario::all(deep).into_iter().filter(|setting| setting.name.contains(&only)) {
-        let found = explore(&setting, &machines, most_states);
+    let settings = if small { scenario::small() } else { scenario::all(deep) };
+    for setting in settings.into_iter().filter(|setting| setting.name.contains(&only)) {
+        let endings = Endings::of(&setting, &machines);
+        let found = explore(&setting, &machines, Some(&endings), most_states);
         println!("{}: {found}", setting.name);
+        for ending in endings.0 {
+            println!("  {ending}");
+        }
         if let Some(counterexample) = found.counterexample {
             println!("{counterexample}");
             failed = true;

@@ -1,6 +1,6 @@
 //! What is explored: services, releases, and what may come between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,18 +13,10 @@ use spillway_core::route::{Action, ActionKind, FixedResponse, Forward, Stickines
 use spillway_core::slot::Slot;
 
 use crate::cloud::{Capacity, Cloud};
+use crate::event::{Fate, Happening, Way};
 use crate::machines::{HOME, MachineName, Machines};
 use crate::steps;
 use crate::universe::{Adversities, Universe};
-
-/// The ending of a release without adversity, and with a call that fails once.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Ending {
-    /// `Promoted`.
-    Promoted,
-    /// A Fail of this name.
-    Failed(&'static str),
-}
 
 /// The execution that may come at any time.
 #[derive(Clone, Debug)]
@@ -33,6 +25,17 @@ pub enum Second {
     Release(Value),
     /// An undo of the latest promoted one.
     Undo,
+}
+
+/// Whether guards hear of the ends of executions before time passes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Hearing {
+    /// They come by the schedule alone.
+    Never,
+    /// They do or do not: events can be lost.
+    Perhaps,
+    /// They do.
+    Always,
 }
 
 /// What is explored.
@@ -45,8 +48,6 @@ pub struct Setting {
     pub definition: String,
     /// The release's input.
     pub input: Value,
-    /// How it ends if nothing grave happens.
-    pub ending: Ending,
     /// Requests of users to one route in a minute: enough to know after one minute what a candidate is like.
     pub requests: f64,
     /// Every alarm.
@@ -59,28 +60,38 @@ pub struct Setting {
     pub adversities: u8,
     /// The execution that may come at any time.
     pub second: Option<Second>,
-    /// Whether strangers may change routes and leases.
+    /// Whether strangers may change routes.
     pub strangers: bool,
+    /// Whether other names may be written into the lease and into the queue.
+    pub thieves: bool,
+    /// Whether the service has no definition.
+    pub unknown: bool,
     /// Slots whose tasks may fail their health checks.
     pub mortal: &'static [Slot],
     /// Words that an operator may say.
     pub commands: &'static [&'static str],
     /// What hooks answer.
     pub hook: Value,
-    /// Whether the second execution comes, and always does, while the first one bakes for the first time.
-    pub meets: bool,
-    /// Whether the first release is stopped, and always is, while it bakes for the first time.
-    pub dies: bool,
+    /// What always happens, in this order, whatever goes wrong besides.
+    pub fates: Vec<Fate>,
     /// Whether calls go wrong; otherwise only executions come, die and come back.
     pub faults: bool,
-    /// Whether guards hear of ends, or not.
-    pub events: bool,
+    /// Whether guards hear of ends.
+    pub hearing: Hearing,
     /// Whether an operator approves whatever waits for that.
     pub approves: bool,
     /// Whether clients stick to a slot.
     pub sticky: bool,
     /// Whether what is read back after a write is what was written, whatever is there: a handler that reads nothing back.
     pub blind: bool,
+}
+
+impl Setting {
+    /// Whether this always happens.
+    #[must_use]
+    pub fn is_fated(&self, happening: Happening) -> bool {
+        self.fates.iter().any(|fate| fate.happens == happening)
+    }
 }
 
 const ELB: &str = "arn:aws:elasticloadbalancing";
@@ -132,7 +143,6 @@ fn setting(name: &'static str, change: impl FnOnce(&mut Value)) -> Setting {
         name,
         definition: definition.to_string(),
         input: version('2'),
-        ending: Ending::Promoted,
         requests: 200_000.0,
         alarm: AlarmState::Ok,
         bulky: false,
@@ -140,17 +150,40 @@ fn setting(name: &'static str, change: impl FnOnce(&mut Value)) -> Setting {
         adversities: 1,
         second: None,
         strangers: false,
+        thieves: false,
+        unknown: false,
         mortal: &[],
         commands: &[],
         hook: json!("ok"),
-        meets: false,
-        dies: false,
+        fates: Vec::new(),
         faults: true,
-        events: false,
+        hearing: Hearing::Never,
         approves: false,
         sticky: false,
         blind: false,
     }
+}
+
+fn fate(machine: MachineName, state: &'static str, happens: Happening) -> Fate {
+    Fate { machine, state, happens }
+}
+
+fn conflict(policy: &'static str) -> impl Fn(&mut Value) {
+    move |definition| definition["on_conflict"] = policy.into()
+}
+
+fn hooks(definition: &mut Value) {
+    let hook = json!({"function": format!("arn:aws:lambda:{HOME}:function:smoke"), "timeout_seconds": 200});
+    definition["test_routes"] = json!([route(9)]);
+    definition["hooks"] = json!({"before_traffic": hook, "after_step": hook, "after_rollback": hook});
+}
+
+fn asking(definition: &mut Value) {
+    definition["strategy"]["approval_at"] = json!([0, 50]);
+}
+
+fn sick(setting: Setting) -> Setting {
+    Setting { sick: true, ..setting }
 }
 
 /// Everything that is explored; `deep` goes further.
@@ -158,66 +191,177 @@ fn setting(name: &'static str, change: impl FnOnce(&mut Value)) -> Setting {
 pub fn all(deep: bool) -> Vec<Setting> {
     let two = if deep { 3 } else { 2 };
     let one = if deep { 2 } else { 1 };
-    let conflict = |policy: &'static str| move |definition: &mut Value| definition["on_conflict"] = policy.into();
-    let hooks = |definition: &mut Value| {
-        let hook = json!({"function": format!("arn:aws:lambda:{HOME}:function:smoke"), "timeout_seconds": 200});
-        definition["test_routes"] = json!([route(9)]);
-        definition["hooks"] = json!({"before_traffic": hook, "after_step": hook, "after_rollback": hook});
-    };
-    let asking = |definition: &mut Value| definition["strategy"]["approval_at"] = json!([0, 50]);
-    let sick = |setting: Setting| Setting { sick: true, ending: Ending::Failed("RolledBack"), ..setting };
     let another = Some(Second::Release(version('3')));
+    let wide = vec![
+        setting("a sound release", |_| {}),
+        sick(setting("a sick release", |_| {})),
+        Setting { strangers: true, thieves: true, ..setting("strangers", |_| {}) },
+        Setting { mortal: &Slot::BOTH, ..setting("slots that die", |_| {}) },
+        Setting { second: another.clone(), ..setting("a second release is turned away", conflict("reject")) },
+        Setting { second: another.clone(), ..setting("a second release waits", conflict("queue")) },
+        Setting { second: another, ..setting("a second release supersedes", conflict("supersede")) },
+        Setting { second: Some(Second::Release(version('2'))), ..setting("the same version again", conflict("queue")) },
+        Setting { second: Some(Second::Undo), mortal: &Slot::BOTH, ..setting("an undo", |_| {}) },
+    ];
+    let wide = wide.into_iter().map(|setting| Setting { adversities: two, ..setting });
+    wide.chain(small().into_iter().map(|setting| Setting { adversities: one.max(setting.adversities), ..setting })).collect()
+}
+
+/// Settings in which one thing goes wrong, most of them after things that always happen there.
+#[must_use]
+pub fn small() -> Vec<Setting> {
+    use Happening::{Command, Dies, Goes, LeaseTaken, Redriven, Revives, Second as Comes, Stopped};
+    use MachineName::{Guard, Release, Retire, Rollback};
+    let another = Some(Second::Release(version('3')));
+    let same = Some(Second::Release(version('2')));
+    let undo = Some(Second::Undo);
+    let comes = |at| vec![fate(Release, at, Comes)];
+    let dies = || vec![fate(Release, "Bake", Stopped)];
+    let dead = |next: &[Fate]| -> Vec<Fate> {
+        [fate(Release, "Bake", Dies(Slot::Blue))].into_iter().chain(next.iter().cloned()).collect()
+    };
+    let stolen = |setting: Setting| Setting { thieves: true, ..setting };
+    let heard = |setting: Setting| Setting { hearing: Hearing::Always, ..setting };
+    let with = |setting: Setting, fates: Vec<Fate>| Setting { fates, ..setting };
+    let down = |machine, state| fate(machine, state, Goes(Way::Down));
+    let hangs = |machine, state| fate(machine, state, Goes(Way::Unanswered));
     vec![
-        Setting { adversities: two, ..setting("a sound release", |_| {}) },
-        Setting { adversities: two, ..sick(setting("a sick release", |_| {})) },
-        Setting { adversities: two, strangers: true, ..setting("strangers", |_| {}) },
-        Setting { adversities: two, mortal: &Slot::BOTH, ..setting("slots that die", |_| {}) },
+        stolen(setting("a sound release, and thieves", |_| {})),
+        stolen(sick(setting("a sick release, and thieves", |_| {}))),
+        Setting { unknown: true, ..setting("no such service", |_| {}) },
+        with(setting("a plan that cannot be made", |_| {}), vec![down(Release, "PlanRelease")]),
+        with(setting("a lease of nobody's", |_| {}), vec![fate(Release, "Bake", LeaseTaken)]),
+        // Shifts and rollbacks that fail.
+        stolen(with(setting("a shift that fails", |_| {}), vec![down(Release, "ShiftWeight")])),
+        with(
+            sick(setting("a rollback on a short lease", |_| {})),
+            vec![hangs(Release, "RollBack"), hangs(Release, "RollBack")],
+        ),
+        with(sick(setting("a rollback that fails", |_| {})), vec![down(Release, "RollBack")]),
+        // The stable slot dies.
+        stolen(with(sick(setting("a stable slot that dies", |_| {})), dead(&[]))),
+        stolen(with(
+            sick(setting("a stable slot that comes back", |_| {})),
+            dead(&[fate(Release, "WaitForStable", Revives(Slot::Blue))]),
+        )),
+        // The release dies, and is recovered.
+        stolen(with(setting("a release that died", |_| {}), dies())),
+        with(setting("a release that died with the stable slot", |_| {}), {
+            let mut fates = dies();
+            fates.insert(0, fate(Release, "Bake", Dies(Slot::Blue)));
+            fates
+        }),
+        with(setting("a release that died early", |_| {}), vec![fate(Release, "PlanRelease", Stopped)]),
+        with(setting("a recovery that fails", |_| {}), [dies(), vec![down(Rollback, "RollBack")]].concat()),
+        // Undoing.
         Setting {
-            adversities: two,
-            second: another.clone(),
-            ..setting("a second release is turned away", conflict("reject"))
+            second: undo.clone(),
+            ..stolen(with(setting("a release that is undone", |_| {}), vec![fate(Retire, "RollbackWindow", Comes)]))
         },
-        Setting { adversities: two, second: another.clone(), ..setting("a second release waits", conflict("queue")) },
+        Setting { second: undo.clone(), ..with(setting("an undo during a release", |_| {}), comes("Bake")) },
         Setting {
-            adversities: one,
+            second: undo.clone(),
+            ..with(sick(setting("an undo of nothing", |_| {})), vec![fate(Retire, "RollbackWindow", Comes)])
+        },
+        Setting {
+            second: undo.clone(),
+            ..with(
+                setting("an undo without a lease table", |_| {}),
+                vec![fate(Retire, "RollbackWindow", Comes), down(Rollback, "AcquireLease")],
+            )
+        },
+        Setting {
+            second: undo,
+            ..stolen(with(
+                setting("an undo onto a dead slot", |_| {}),
+                vec![fate(Retire, "RollbackWindow", Dies(Slot::Blue)), fate(Retire, "RollbackWindow", Comes)],
+            ))
+        },
+        // Retirements.
+        with(setting("a retirement that fails", |_| {}), vec![down(Retire, "Teardown")]),
+        stolen(with(setting("a retirement that fails, and thieves", |_| {}), vec![down(Retire, "Teardown")])),
+        Setting {
             second: another.clone(),
-            meets: true,
+            ..with(setting("a release before the retirement", |_| {}), vec![fate(Retire, "RollbackWindow", Comes)])
+        },
+        Setting {
+            second: another.clone(),
+            ..with(setting("a release during the retirement", conflict("queue")), vec![fate(Retire, "Teardown", Comes)])
+        },
+        stolen(Setting { sticky: true, ..setting("sticky clients", |_| {}) }),
+        // Several releases.
+        Setting {
+            second: another.clone(),
+            ..with(heard(setting("the next release is turned away", conflict("reject"))), comes("Bake"))
+        },
+        stolen(Setting {
+            second: another.clone(),
+            ..with(heard(setting("the next release waits", conflict("queue"))), comes("Bake"))
+        }),
+        stolen(Setting {
+            second: another.clone(),
+            ..with(heard(setting("the next release supersedes", conflict("supersede"))), comes("Bake"))
+        }),
+        Setting {
+            second: same.clone(),
+            ..with(heard(setting("the same version during the release", conflict("queue"))), comes("Bake"))
+        },
+        Setting {
+            second: same,
+            ..with(setting("the same version afterwards", |_| {}), vec![fate(Retire, "RollbackWindow", Comes)])
+        },
+        Setting {
+            second: another.clone(),
+            ..with(
+                heard(setting("a waiter that is redriven", conflict("queue"))),
+                vec![
+                    fate(Release, "Bake", Comes),
+                    fate(Release, "Queue", Stopped),
+                    fate(Guard, "ForgetWaiter", Redriven),
+                ],
+            )
+        },
+        Setting {
+            second: another.clone(),
             faults: false,
-            events: true,
-            ..setting("guards hear of ends", conflict("queue"))
+            hearing: Hearing::Perhaps,
+            ..with(setting("guards hear of ends", conflict("queue")), comes("Bake"))
         },
         Setting {
+            second: another,
             adversities: 0,
-            second: another.clone(),
-            meets: true,
-            ..setting("a day in the queue", |definition| {
-                definition["on_conflict"] = "queue".into();
-                definition["strategy"]["approval_at"] = json!([50]);
-            })
+            ..with(
+                setting("a day in the queue", |definition| {
+                    definition["on_conflict"] = "queue".into();
+                    definition["strategy"]["approval_at"] = json!([50]);
+                }),
+                comes("Bake"),
+            )
         },
-        Setting { adversities: two, second: another, ..setting("a second release supersedes", conflict("supersede")) },
+        // People and their functions.
         Setting {
-            adversities: two,
-            second: Some(Second::Release(version('2'))),
-            ..setting("the same version again", conflict("queue"))
-        },
-        Setting { adversities: two, second: Some(Second::Undo), mortal: &Slot::BOTH, ..setting("an undo", |_| {}) },
-        Setting {
-            adversities: one,
             approves: true,
             commands: &["promote", "abort", "pause"],
             ..setting("approvals and operators", asking)
         },
-        Setting { adversities: one, ..setting("hooks and testers", hooks) },
-        Setting { adversities: one, dies: true, ..setting("a release that died", |_| {}) },
         Setting {
-            adversities: one,
-            second: Some(Second::Undo),
-            meets: true,
-            ..setting("a release that is undone", |_| {})
+            approves: true,
+            ..with(setting("an approval that is taken back", asking), vec![fate(
+                Release,
+                "ConsumeApproval",
+                Command("abort"),
+            )])
         },
-        Setting { adversities: one, hook: json!("fail"), ..sick(setting("a hook that fails", hooks)) },
-        Setting { adversities: one, sticky: true, ..setting("sticky clients", |_| {}) },
+        with(setting("an abort", |_| {}), vec![fate(Release, "Bake", Command("abort"))]),
+        with(setting("a promotion", |_| {}), vec![fate(Release, "Bake", Command("promote"))]),
+        with(setting("a promotion that is taken back", |_| {}), vec![
+            fate(Release, "Bake", Command("promote")),
+            fate(Release, "ConsumeCommand", Command("abort")),
+        ]),
+        stolen(setting("hooks and testers", hooks)),
+        sick(setting("hooks after a rollback", hooks)),
+        with(setting("hooks after a recovery", hooks), dies()),
+        Setting { hook: json!("fail"), ..sick(setting("a hook that fails", hooks)) },
     ]
 }
 
@@ -287,29 +431,6 @@ pub fn largest() -> Setting {
     }
 }
 
-/// Small settings in which one thing goes wrong.
-#[must_use]
-pub fn small(machine: MachineName) -> Vec<Setting> {
-    let named = |name: &str| {
-        let setting = all(false).into_iter().find(|setting| setting.name == name).expect("one of ours");
-        Setting { adversities: 1, ..setting }
-    };
-    let meets = |name| Setting { meets: true, ..named(name) };
-    match machine {
-        MachineName::Release => vec![
-            named("a sound release"),
-            named("a sick release"),
-            named("hooks and testers"),
-            meets("a second release waits"),
-            meets("a second release supersedes"),
-            meets("the same version again"),
-        ],
-        MachineName::Retire => vec![named("a sound release"), named("a sick release"), named("sticky clients")],
-        MachineName::Rollback => vec![named("a release that died"), named("a release that is undone")],
-        MachineName::Guard => vec![named("a release that died")],
-    }
-}
-
 /// How everything begins: all traffic on blue, and the release just started.
 #[must_use]
 pub fn beginning(setting: &Setting, machines: &Machines) -> Universe {
@@ -360,6 +481,8 @@ pub fn beginning(setting: &Setting, machines: &Machines) -> Universe {
         executions: Vec::new(),
         outliving: Vec::new(),
         adversities: Adversities::default(),
+        fated: 0,
+        pages: BTreeSet::new(),
     };
     steps::start(&mut universe, machines, MachineName::Release, "first", setting.input.clone());
     universe
@@ -390,6 +513,21 @@ pub(crate) fn take_lease(universe: &mut Universe) {
         item.insert("fence".into(), json!({"N": (fence + 1).to_string()}));
     };
     edit(universe, lease);
+}
+
+/// Someone else's name in the queue: a release that is newer than any.
+pub(crate) fn take_queue(universe: &mut Universe) {
+    let now = spillway_asl::eval::timestamp(universe.now);
+    let waiting = json!({"M": {
+        "execution": {"S": MachineName::Release.execution("unknown")},
+        "intent": {"S": version('9').to_string()},
+        "since": {"S": now},
+        "supersede": {"BOOL": false},
+        "token": {"S": "unknown"},
+    }});
+    edit(universe, |item| {
+        item.insert("waiting".into(), waiting);
+    });
 }
 
 /// An operator's word.

@@ -7,8 +7,10 @@ use spillway_asl::machine::State;
 
 use crate::check;
 use crate::machines::{MachineName, Machines};
-use crate::scenario::{Setting, beginning};
-use crate::steps::{Event, Way, successors};
+use crate::scenario::{Hearing, Setting, beginning};
+use crate::ending::{Endings, ending};
+use crate::event::Event;
+use crate::steps::successors;
 use crate::universe::Universe;
 
 /// No way is that long: one that is goes round in circles.
@@ -23,6 +25,8 @@ pub struct Found {
     pub transitions: usize,
     /// How many ends.
     pub ends: usize,
+    /// How it ended.
+    pub endings: BTreeSet<String>,
     /// How many transitions were something going wrong.
     pub faults: usize,
     /// The longest way.
@@ -52,12 +56,13 @@ struct Node {
     event: Option<Event>,
 }
 
-/// Explores a setting until nothing is new, or the first violation.
+/// Explores a setting until nothing is new, or the first violation. With at most one call that failed once, it must end
+/// in one of `endings`, if there are any.
 ///
 /// # Panics
 /// If there are more than four thousand million states.
 #[must_use]
-pub fn explore(setting: &Setting, machines: &Machines, most_states: usize) -> Found {
+pub fn explore(setting: &Setting, machines: &Machines, endings: Option<&Endings>, most_states: usize) -> Found {
     let began = Instant::now();
     let mut found = Found::default();
     let first = beginning(setting, machines);
@@ -69,17 +74,26 @@ pub fn explore(setting: &Setting, machines: &Machines, most_states: usize) -> Fo
         let depth = nodes[number as usize].depth + 1;
         let mut violation = None;
         // A guard that hears of an end late changes nothing that matters.
-        if next.iter().all(|(event, _)| is_adverse(event) || matches!(event, Event::Told(_))) {
+        let is_late = |event: &Event| matches!(event, Event::Told(_)) && setting.hearing != Hearing::Always;
+        if next.iter().all(|(event, _)| event.is_adverse() || is_late(event)) {
             found.ends += 1;
-            violation = check::violated_in_the_end(&universe).map(|violation| (violation, None));
+            let ending = ending(&universe);
+            violation = check::violated_in_the_end(&universe)
+                .or_else(|| {
+                    let slight = universe.adversities.are_slight();
+                    let unknown = endings.is_some_and(|endings| !endings.0.contains(&ending));
+                    (slight && unknown).then(|| format!("although nothing grave had happened, it ended so: {ending}"))
+                })
+                .map(|violation| (violation, None));
+            found.endings.insert(ending);
         }
         for (event, after) in next {
             if violation.is_some() {
                 break;
             }
             found.transitions += 1;
-            found.faults += usize::from(is_adverse(&event));
-            let violated = check::violated(&universe, &after, machines, setting);
+            found.faults += usize::from(event.is_adverse());
+            let violated = check::violated(&universe, &after, machines);
             let violated = violated.or_else(|| (depth > LONGEST).then(|| "it does not end".to_owned()));
             if let Some(violated) = violated {
                 violation = Some((violated, Some((event, after))));
@@ -107,20 +121,6 @@ pub fn explore(setting: &Setting, machines: &Machines, most_states: usize) -> Fo
     found.states = seen.len();
     found.elapsed = began.elapsed();
     found
-}
-
-fn is_adverse(event: &Event) -> bool {
-    !matches!(
-        event,
-        Event::Step(_, _, Way::Well)
-            | Event::Passes(_)
-            | Event::GoesOn(_)
-            | Event::Scheduled
-            | Event::Told(_)
-            | Event::Approved
-            | Event::Met
-            | Event::Died
-    )
 }
 
 fn trace(

@@ -6,151 +6,23 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use spillway_asl::interpret::{Failed, Pending, QUERY_EVALUATION_ERROR, Status, TIMEOUT};
 
+use crate::call::Call;
+use crate::check::Heard;
 use crate::cloud::index;
+use crate::event::{Event, Fate, Happening, Way};
 use crate::invocation::{self, Outcome, Ran, Times};
-use crate::machines::{FUNCTION_SECONDS, MachineName, Machines};
-use crate::scenario::{Second, Setting};
-use crate::script::{Fault, Script};
-use crate::universe::{Hang, Invocation, Process, Universe};
-
-/// One way for things to go on.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Event {
-    /// The next step of an execution, by its number; and how that goes.
-    Step(usize, String, Way),
-    /// An invocation that nobody waits for goes on to its next change, or to its end.
-    GoesOn(&'static str),
-    /// Time passes, in seconds.
-    Passes(i64),
-    /// A guard comes for nothing.
-    Guard,
-    /// A guard comes since an execution has ended.
-    Told(usize),
-    /// A guard comes by the schedule.
-    Scheduled,
-    /// The second execution of the scenario comes.
-    Second,
-    /// The same, as it always does.
-    Met,
-    /// The first execution is stopped, as it always is.
-    Died,
-    /// An execution is stopped.
-    Stopped(usize),
-    /// An execution is redriven.
-    Redriven(usize),
-    /// A stranger gives a group of their own some weight in a route.
-    Stranger,
-    /// A stranger deletes a route.
-    RouteDeleted,
-    /// Someone else's name is written into the lease.
-    LeaseTaken,
-    /// A slot's tasks fail their health checks from now on.
-    Dies(&'static str),
-    /// An operator's word.
-    Command(&'static str),
-    /// An operator approves what waits for that.
-    Approved,
-}
-
-/// How a step goes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Way {
-    /// As it should.
-    Well,
-    /// It is turned away once, and nothing has happened.
-    TurnedAway,
-    /// It is turned away however often it is tried.
-    Down,
-    /// It happens, and its answer never comes.
-    Unanswered,
-    /// It happens twice.
-    Twice,
-    /// A call of the function, by its number, runs into a fault.
-    Call(usize, Fault),
-    /// The function crashes after so many changes.
-    Crashes(usize),
-    /// The connection to the function is lost after so many changes, and the function goes on or not.
-    Disconnected(usize),
-    /// The function hangs after so many changes until its task's time is up, and goes on or not.
-    Hangs(usize),
-    /// The execution is stopped when the function has made so many changes, and that goes on or not.
-    StoppedDuring(usize),
-}
-
-impl Way {
-    /// Whether it may change how a release ends.
-    fn is_grave(self) -> bool {
-        match self {
-            Self::Well
-            | Self::TurnedAway
-            | Self::Unanswered
-            | Self::Twice
-            | Self::Crashes(_)
-            | Self::Disconnected(_)
-            | Self::Hangs(_) => false,
-            Self::Call(_, fault) => fault == Fault::Refused,
-            Self::Down | Self::StoppedDuring(_) => true,
-        }
-    }
-}
-
-impl std::fmt::Display for Event {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Step(process, state, Way::Well) => write!(f, "{process} {state}"),
-            Self::Step(process, state, way) => write!(f, "{process} {state}: {}", way.words()),
-            Self::GoesOn(function) => write!(f, "* {function}, which nobody waits for, goes on"),
-            Self::Passes(seconds) => write!(f, "  {seconds} s pass"),
-            Self::Guard => f.write_str("* a guard comes"),
-            Self::Told(process) => write!(f, "  a guard comes since {process} has ended"),
-            Self::Scheduled => f.write_str("  a guard comes by the schedule"),
-            Self::Second => f.write_str("* the second execution comes"),
-            Self::Died => f.write_str("  0 is stopped"),
-            Self::Met => f.write_str("  the second execution comes"),
-            Self::Stopped(process) => write!(f, "* {process} is stopped"),
-            Self::Redriven(process) => write!(f, "* {process} is redriven"),
-            Self::Stranger => f.write_str("* a stranger gives another group weight in a route"),
-            Self::RouteDeleted => f.write_str("* a stranger deletes a route"),
-            Self::LeaseTaken => f.write_str("* someone writes another owner into the lease"),
-            Self::Dies(slot) => write!(f, "* the tasks of {slot} fail their health checks"),
-            Self::Command(word) => write!(f, "* an operator says {word}"),
-            Self::Approved => f.write_str("  an operator approves"),
-        }
-    }
-}
-
-impl Way {
-    fn words(self) -> String {
-        let after = |changes: usize| match changes {
-            0 => "before any change".to_owned(),
-            1 => "after one change".to_owned(),
-            many => format!("after {many} changes"),
-        };
-        match self {
-            Self::Well => String::new(),
-            Self::TurnedAway => "is turned away once".into(),
-            Self::Down => "is turned away each time".into(),
-            Self::Unanswered => "happens, and its answer never comes".into(),
-            Self::Twice => "happens twice".into(),
-            Self::Call(call, fault) => format!("call {call}: {fault:?}"),
-            Self::Crashes(changes) => format!("crashes {}", after(changes)),
-            Self::Disconnected(changes) => format!("the connection is lost {}", after(changes)),
-            Self::Hangs(changes) => format!("hangs {}", after(changes)),
-            Self::StoppedDuring(changes) => format!("the execution is stopped {}", after(changes)),
-        }
-    }
-}
-
-/// What a step was told to do, besides going well.
-struct Made {
-    result: Result<Value, (String, String)>,
-    /// Nobody answers; a token may.
-    silent: Option<Hang>,
-}
+use crate::machines::{MachineName, Machines};
+use crate::scenario::{self, Hearing, Second, Setting};
+use crate::script::Script;
+use crate::universe::{Invocation, Process, Universe};
 
 /// Everything that can happen next, and what it leads to. Deterministic, in a fixed order.
 #[must_use]
 pub fn successors(universe: &Universe, machines: &Machines, setting: &Setting) -> Vec<(Event, Universe)> {
+    let fated = setting.fates.get(usize::from(universe.fated));
+    if let Some(next) = fated.and_then(|fate| fulfilled(universe, fate, machines, setting)) {
+        return vec![next];
+    }
     let mut all = Vec::new();
     let adverse = universe.adversities.count < setting.adversities;
     let mut busy = false;
@@ -166,39 +38,74 @@ pub fn successors(universe: &Universe, machines: &Machines, setting: &Setting) -
     if adverse {
         adversities(universe, machines, setting, &mut all);
     }
-    let undone = matches!(setting.second, Some(Second::Undo));
-    let met = if undone { Some("promoted") } else { Some("shifting") };
-    if !busy
-        && setting.dies
-        && universe.lease("phase") == Some("shifting")
-        && !universe.executions[0].execution.has_ended()
-    {
-        let mut after = universe.clone();
-        let process = Arc::make_mut(&mut after.executions[0]);
-        process.execution.abort();
-        process.hangs = None;
-        all.push((Event::Died, after));
-    } else if !busy && setting.meets && !universe.adversities.second && universe.lease("phase") == met {
-        let mut after = universe.clone();
-        second(&mut after, machines, setting);
-        all.push((Event::Met, after));
-    } else if !busy {
+    if !busy {
         // The schedule starts a guard where one is needed. Without need it would change nothing.
-        if setting.events {
-            // Or not: events can be lost.
+        if setting.hearing != Hearing::Never {
             all.extend(ends(universe).map(|at| (Event::Told(at), told(universe, at, machines))));
+            if setting.hearing == Hearing::Always && ends(universe).next().is_some() {
+                return all;
+            }
         }
         if universe.is_orphaned() && !is_guarded(universe) {
             all.push((Event::Scheduled, guard(universe, machines, json!({}))));
         } else if setting.approves && universe.lease("command") == Some("none") && waits_for_people(universe) {
             let mut after = universe.clone();
-            crate::scenario::command(&mut after, "approve");
+            scenario::command(&mut after, "approve");
             all.push((Event::Approved, after));
         } else if let Some(next) = passes(universe, machines) {
             all.push(next);
         }
     }
     all
+}
+
+/// What must happen now, if it must.
+fn fulfilled(universe: &Universe, fate: &Fate, machines: &Machines, setting: &Setting) -> Option<(Event, Universe)> {
+    let at = universe.executions.iter().position(|process| {
+        let is_due = match fate.happens {
+            Happening::Goes(_) => process.is_ready(universe.now),
+            Happening::Redriven => matches!(process.execution.status, Status::Failed { .. } | Status::Aborted),
+            _ => process.execution.status == Status::Running,
+        };
+        is_due && process.machine == fate.machine && *process.execution.state == *fate.state
+    })?;
+    let mut after = universe.clone();
+    match fate.happens {
+        Happening::Goes(way) => after = gone(universe, at, machines, setting, way)?,
+        Happening::Stopped => stop(&mut after, at),
+        Happening::Redriven => redrive(&mut after, at, machines),
+        Happening::Second => second(&mut after, machines, setting),
+        Happening::LeaseTaken => scenario::take_lease(&mut after),
+        Happening::Dies(slot) => after.cloud.capacity[index(slot)].dead = true,
+        Happening::Revives(slot) => after.cloud.capacity[index(slot)].dead = false,
+        Happening::Command(word) => scenario::command(&mut after, word),
+    }
+    after.fated += 1;
+    Some((Event::Fated(at, fate.state, fate.happens), after))
+}
+
+/// What a Task's going this way leads to.
+fn gone(universe: &Universe, at: usize, machines: &Machines, setting: &Setting, way: Way) -> Option<Universe> {
+    let process = &universe.executions[at];
+    let Pending::Call { resource, arguments: Ok(arguments), timeout_seconds, .. } =
+        machines.program(process.machine).pending(&process.execution, universe.now)
+    else {
+        return None;
+    };
+    let call = Call { at, resource, arguments: &arguments, timeout_seconds, machines, setting };
+    Some(call.make(universe, way).0)
+}
+
+fn stop(universe: &mut Universe, at: usize) {
+    let process = Arc::make_mut(&mut universe.executions[at]);
+    process.execution.abort();
+    process.hangs = None;
+}
+
+fn redrive(universe: &mut Universe, at: usize, machines: &Machines) {
+    let (now, process) = (universe.now, Arc::make_mut(&mut universe.executions[at]));
+    machines.program(process.machine).redrive(&mut process.execution, now);
+    process.ready_at = now;
 }
 
 fn passes(universe: &Universe, machines: &Machines) -> Option<(Event, Universe)> {
@@ -265,10 +172,9 @@ pub fn start(universe: &mut Universe, machines: &Machines, machine: MachineName,
     universe.executions.push(Arc::new(process));
 }
 
-/// Starts the second execution, which may well change how the first one ends.
-pub(crate) fn second(universe: &mut Universe, machines: &Machines, setting: &Setting) {
+/// Starts the second execution.
+fn second(universe: &mut Universe, machines: &Machines, setting: &Setting) {
     universe.adversities.second = true;
-    universe.adversities.grave = true;
     match &setting.second {
         None => {}
         Some(Second::Release(input)) => start(universe, machines, MachineName::Release, "second", input.clone()),
@@ -291,7 +197,7 @@ fn adversities(universe: &Universe, machines: &Machines, setting: &Setting, all:
             *after = Universe { adversities: after.adversities, ..guard(universe, machines, json!({})) }
         });
     }
-    if setting.second.is_some() && !setting.meets && !universe.adversities.second {
+    if setting.second.is_some() && !setting.is_fated(Happening::Second) && !universe.adversities.second {
         add(Event::Second, true, &mut |after| second(after, machines, setting));
     }
     for (at, process) in universe.executions.iter().enumerate() {
@@ -300,24 +206,21 @@ fn adversities(universe: &Universe, machines: &Machines, setting: &Setting, all:
             continue;
         }
         match process.execution.status {
-            Status::Running => add(Event::Stopped(at), true, &mut |after| {
-                let process = Arc::make_mut(&mut after.executions[at]);
-                process.execution.abort();
-                process.hangs = None;
-            }),
+            Status::Running => add(Event::Stopped(at), true, &mut |after| stop(after, at)),
             Status::Succeeded { .. } => {}
-            _ => add(Event::Redriven(at), true, &mut |after| {
-                let (now, process) = (after.now, Arc::make_mut(&mut after.executions[at]));
-                machines.program(process.machine).redrive(&mut process.execution, now);
-                process.ready_at = now;
-            }),
+            _ => add(Event::Redriven(at), true, &mut |after| redrive(after, at, machines)),
         }
     }
     let planned = universe.lease("owner").is_some() && universe.lease("plan").is_some();
     if setting.strangers && planned {
-        add(Event::Stranger, true, &mut |after| crate::scenario::stranger(after));
-        add(Event::RouteDeleted, true, &mut crate::scenario::delete_route);
-        add(Event::LeaseTaken, true, &mut crate::scenario::take_lease);
+        add(Event::Stranger, true, &mut |after| scenario::stranger(after));
+        add(Event::RouteDeleted, true, &mut scenario::delete_route);
+    }
+    if setting.thieves && universe.table.get("shop").is_some() {
+        add(Event::LeaseTaken, true, &mut scenario::take_lease);
+        if universe.table.get("shop").is_some_and(|item| item.contains_key("waiting")) {
+            add(Event::QueueTaken, true, &mut scenario::take_queue);
+        }
     }
     for slot in setting.mortal {
         if planned && universe.cloud.is_healthy(*slot) {
@@ -327,7 +230,7 @@ fn adversities(universe: &Universe, machines: &Machines, setting: &Setting, all:
     }
     for word in setting.commands {
         if planned && universe.lease("command") == Some("none") {
-            add(Event::Command(word), true, &mut |after| crate::scenario::command(after, word));
+            add(Event::Command(word), true, &mut |after| scenario::command(after, word));
         }
     }
 }
@@ -385,7 +288,7 @@ fn steps(
             let (well, ran) = call.make(universe, Way::Well);
             all.push((event(Way::Well), well));
             if adverse && setting.faults {
-                for way in Call::ways(ran.as_ref()) {
+                for way in call.ways(ran.as_ref()) {
                     let (mut after, _) = call.make(universe, way);
                     after.adversities.count += 1;
                     after.adversities.grave |= way.is_grave();
@@ -397,10 +300,11 @@ fn steps(
 }
 
 /// An error of a Task: on to its Retry, its Catch or the end.
-fn fails(universe: &mut Universe, at: usize, machines: &Machines, error: &str, cause: &str) -> Failed {
+pub(crate) fn fails(universe: &mut Universe, at: usize, machines: &Machines, error: &str, cause: &str) -> Failed {
     let now = universe.now;
     let process = Arc::make_mut(&mut universe.executions[at]);
     let (machine, state) = (process.machine, process.execution.state.clone());
+    let is_first = process.execution.retries.iter().all(|retries| *retries == 0);
     let failed = machines.program(machine).fail(&mut process.execution, error, cause, now);
     if failed == Failed::Caught {
         machines.note(machine, &state, error);
@@ -410,292 +314,15 @@ fn fails(universe: &mut Universe, at: usize, machines: &Machines, error: &str, c
         Failed::Retry { after_seconds } => later(now, i64::try_from(after_seconds).unwrap_or(i64::MAX)),
         _ => now,
     };
+    let error = Heard { machine, state: &state, error, is_first };
+    if let Some(violation) = error.mistaken(failed, &process.execution, machines) {
+        universe.cloud.violate(violation);
+    }
     failed
 }
 
-fn later(now: Timestamp, seconds: i64) -> Timestamp {
+pub(crate) fn later(now: Timestamp, seconds: i64) -> Timestamp {
     now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
-}
-
-/// The call of a Task.
-struct Call<'a> {
-    at: usize,
-    resource: &'a str,
-    arguments: &'a Value,
-    timeout_seconds: Option<u64>,
-    machines: &'a Machines,
-    setting: &'a Setting,
-}
-
-impl Call<'_> {
-    fn function(&self) -> Option<&'static str> {
-        let name = self.arguments["FunctionName"].as_str()?.strip_prefix("function:")?;
-        ["plan-release", "prepare-candidate", "shift-weight", "evaluate-health", "rollback", "teardown"]
-            .into_iter()
-            .find(|function| *function == name)
-    }
-
-    /// Every way in which it can go wrong, given how it goes well.
-    fn ways(ran: Option<&Ran>) -> Vec<Way> {
-        let mut ways = vec![Way::TurnedAway, Way::Down, Way::Unanswered];
-        let Some(ran) = ran else { return ways };
-        ways.push(Way::Twice);
-        for (at, call) in ran.calls.iter().enumerate() {
-            ways.push(Way::Call(at, Fault::Throttled));
-            ways.push(Way::Call(at, Fault::Refused));
-            if call.writes {
-                ways.push(Way::Call(at, Fault::AnswerLost));
-            }
-            if call.operation == "ModifyRule" {
-                ways.push(Way::Call(at, Fault::Ignored));
-            }
-        }
-        let writes = ran.calls.iter().filter(|call| call.writes).count();
-        for changes in 0..writes {
-            ways.extend([
-                Way::Crashes(changes),
-                Way::Disconnected(changes),
-                Way::Hangs(changes),
-                Way::StoppedDuring(changes),
-            ]);
-        }
-        if writes == 0 {
-            ways.push(Way::Crashes(0));
-        }
-        ways
-    }
-
-    /// Makes the call, and lets the execution go on from what became of it.
-    fn make(&self, universe: &Universe, way: Way) -> (Universe, Option<Ran>) {
-        let mut after = universe.clone();
-        if let Some(function) = self.function() {
-            let ran = self.invoke(&mut after, function, way);
-            return (after, Some(ran));
-        }
-        match way {
-            Way::TurnedAway => drop(self.turned_away(&mut after)),
-            Way::Down => self.down(&mut after),
-            Way::Unanswered => {
-                let _ = self.effect(&mut after);
-                self.silence(&mut after, Hang::Silence);
-            }
-            _ => {
-                let Made { result, silent } = self.effect(&mut after);
-                match (silent, result) {
-                    (Some(hang), Ok(_)) => self.silence(&mut after, hang),
-                    (_, Ok(result)) => self.succeeds(&mut after, result),
-                    (_, Err((error, cause))) => drop(fails(&mut after, self.at, self.machines, &error, &cause)),
-                }
-            }
-        }
-        (after, None)
-    }
-
-    fn succeeds(&self, universe: &mut Universe, result: Value) {
-        let now = universe.now;
-        let process = Arc::make_mut(&mut universe.executions[self.at]);
-        let (machine, state) = (process.machine, process.execution.state.clone());
-        self.machines.weigh(&state, self.arguments);
-        self.machines.weigh(&state, &result);
-        let failed = self.machines.program(machine).succeed(&mut process.execution, result, now);
-        if failed == Some(Failed::Caught) {
-            self.machines.note(machine, &state, QUERY_EVALUATION_ERROR);
-        }
-        process.ready_at = match failed {
-            Some(Failed::Retry { after_seconds }) => later(now, i64::try_from(after_seconds).unwrap_or(i64::MAX)),
-            _ => now,
-        };
-    }
-
-    /// Nothing comes until the task's time is up; without any, until the machine's is.
-    fn silence(&self, universe: &mut Universe, hang: Hang) {
-        let now = universe.now;
-        let process = Arc::make_mut(&mut universe.executions[self.at]);
-        let deadline = self.machines.program(process.machine).deadline(&process.execution);
-        let seconds = self.timeout_seconds.and_then(|seconds| i64::try_from(seconds).ok());
-        process.ready_at = seconds.map_or(deadline, |seconds| later(now, seconds));
-        process.hangs = Some(hang);
-    }
-
-    fn turned_away(&self, universe: &mut Universe) -> Failed {
-        let (error, cause) = self.turning_away();
-        fails(universe, self.at, self.machines, &error, &cause)
-    }
-
-    /// Retries pass as well.
-    fn down(&self, universe: &mut Universe) {
-        while let Failed::Retry { after_seconds } = self.turned_away(universe) {
-            universe.now = later(universe.now, i64::try_from(after_seconds).unwrap_or(i64::MAX));
-        }
-        let now = universe.now;
-        Arc::make_mut(&mut universe.executions[self.at]).ready_at = now;
-    }
-
-    fn turning_away(&self) -> (String, String) {
-        let error = if self.function().is_some() || self.resource.ends_with("lambda:invoke") {
-            "Lambda.TooManyRequestsException"
-        } else if self.resource.contains("aws-sdk:dynamodb") {
-            "DynamoDb.ProvisionedThroughputExceededException"
-        } else if self.resource.contains("dynamodb") {
-            "DynamoDB.ProvisionedThroughputExceededException"
-        } else if self.resource.contains("aws-sdk:sfn") {
-            "Sfn.SfnException"
-        } else if self.resource.contains("startExecution") {
-            "StepFunctions.StepFunctionsException"
-        } else if self.resource.contains("ssm") {
-            "Ssm.ThrottlingException"
-        } else {
-            "SNS.ThrottledException"
-        };
-        (error.to_owned(), "Rate exceeded".to_owned())
-    }
-}
-
-impl Call<'_> {
-    /// Runs the function, in this way.
-    fn invoke(&self, universe: &mut Universe, function: &'static str, way: Way) -> Ran {
-        let now = universe.now;
-        let mut event = self.arguments["Payload"].clone();
-        let deadline = later(now, FUNCTION_SECONDS);
-        if let Some(lease) = event.get_mut("lease").and_then(Value::as_object_mut) {
-            lease.insert("deadline".to_owned(), deadline.to_string().into());
-        }
-        let mut script = Script::default();
-        match way {
-            Way::Call(at, fault) => script.fault = Some((at, fault)),
-            Way::Crashes(changes) | Way::Disconnected(changes) | Way::Hangs(changes) | Way::StoppedDuring(changes) => {
-                script.writes = Some(changes);
-            }
-            _ => {}
-        }
-        let run = |universe: &mut Universe| {
-            let times = Times { clock: now, now };
-            invocation::run(function, &event, script.clone(), times, &mut universe.cloud, &universe.table)
-        };
-        if matches!(way, Way::TurnedAway | Way::Down) {
-            match way {
-                Way::TurnedAway => drop(self.turned_away(universe)),
-                _ => self.down(universe),
-            }
-            return Ran { outcome: Outcome::Stopped, calls: Vec::new(), had: Vec::new() };
-        }
-        let ran = run(universe);
-        match way {
-            Way::Twice => {
-                let second = run(universe);
-                self.answered(universe, &second.outcome);
-            }
-            Way::Unanswered => self.silence(universe, Hang::Silence),
-            Way::Crashes(_) => drop(fails(universe, self.at, self.machines, "Lambda.Unknown", "it exited")),
-            Way::Disconnected(_) | Way::Hangs(_) | Way::StoppedDuring(_) => {
-                let event = Arc::new(event);
-                let had = ran.had.clone();
-                universe.outliving.push(Arc::new(Invocation { function, event, had, started: now, deadline }));
-                match way {
-                    Way::Hangs(_) => self.silence(universe, Hang::Silence),
-                    Way::Disconnected(_) => {
-                        let _ = fails(universe, self.at, self.machines, "Lambda.SdkClientException", "connection lost");
-                    }
-                    _ => Arc::make_mut(&mut universe.executions[self.at]).execution.abort(),
-                }
-            }
-            _ => self.answered(universe, &ran.outcome),
-        }
-        ran
-    }
-
-    fn answered(&self, universe: &mut Universe, outcome: &Outcome) {
-        match outcome {
-            Outcome::Answered(output) => {
-                self.succeeds(universe, json!({"Payload": output, "StatusCode": 200}));
-            }
-            Outcome::Failed(error, cause) => drop(fails(universe, self.at, self.machines, error, cause)),
-            Outcome::Stopped => unreachable!("nobody stopped it"),
-        }
-    }
-
-    /// What a call of another service does.
-    fn effect(&self, universe: &mut Universe) -> Made {
-        let made = |result| Made { result, silent: None };
-        let (callback, resource) = match self.resource.strip_suffix(".waitForTaskToken") {
-            Some(resource) => (true, resource),
-            None => (false, self.resource),
-        };
-        let action = resource.rsplit(':').next().unwrap_or_default();
-        match resource {
-            "arn:aws:states:::dynamodb:updateItem"
-            | "arn:aws:states:::dynamodb:getItem"
-            | "arn:aws:states:::aws-sdk:dynamodb:updateItem"
-            | "arn:aws:states:::aws-sdk:dynamodb:scan" => {
-                let prefix = if resource.contains("aws-sdk") { "DynamoDb" } else { "DynamoDB" };
-                let answer = universe.table.call(action, self.arguments);
-                let silent = callback.then(|| {
-                    let waiting = &self.arguments["ExpressionAttributeValues"][":waiting"]["M"];
-                    Hang::Token(waiting["token"]["S"].as_str().unwrap_or_default().to_owned())
-                });
-                let result = answer.map_err(|error| (format!("{prefix}.{}", error.name), error.message));
-                Made { result, silent }
-            }
-            "arn:aws:states:::aws-sdk:ssm:getParameter" => {
-                made(Ok(json!({"Parameter": {"Value": self.setting.definition}})))
-            }
-            "arn:aws:states:::sns:publish" => made(Ok(json!({"MessageId": "1"}))),
-            "arn:aws:states:::states:startExecution" => made(self.start_execution(universe)),
-            "arn:aws:states:::aws-sdk:sfn:describeExecution" => {
-                let arn = self.arguments["ExecutionArn"].as_str().unwrap_or_default();
-                made(match universe.process(arn) {
-                    None => Err(("Sfn.ExecutionDoesNotExistException".into(), "Execution Does Not Exist".into())),
-                    Some(process) => {
-                        let status = match process.execution.status {
-                            Status::Running => "RUNNING",
-                            Status::Succeeded { .. } => "SUCCEEDED",
-                            Status::Failed { .. } => "FAILED",
-                            Status::Aborted => "ABORTED",
-                            Status::TimedOut => "TIMED_OUT",
-                        };
-                        Ok(json!({"Status": status, "Input": process.execution.input.to_string()}))
-                    }
-                })
-            }
-            "arn:aws:states:::aws-sdk:sfn:sendTaskSuccess" => made(self.send(universe)),
-            "arn:aws:states:::lambda:invoke" => made(Ok(json!({"Payload": self.setting.hook}))),
-            other => panic!("{other} is not known here"),
-        }
-    }
-
-    fn start_execution(&self, universe: &mut Universe) -> Result<Value, (String, String)> {
-        let machine = self.arguments["StateMachineArn"].as_str().unwrap_or_default();
-        let machine = MachineName::ALL.into_iter().find(|name| name.arn() == machine).expect("one of ours");
-        let input = self.arguments["Input"].clone();
-        let name = if let Some(name) = self.arguments["Name"].as_str() {
-            name.to_owned()
-        } else {
-            let number = universe.executions.iter().filter(|process| process.machine == machine).count();
-            format!("of-{}-{number}", universe.executions[self.at].execution.name)
-        };
-        let arn = machine.execution(&name);
-        if let Some(process) = universe.process(&arn) {
-            let same = !process.execution.has_ended() && *process.execution.input == input;
-            let exists = || ("StepFunctions.ExecutionAlreadyExistsException".to_owned(), "it exists".to_owned());
-            return if same { Ok(json!({ "ExecutionArn": arn })) } else { Err(exists()) };
-        }
-        start(universe, self.machines, machine, &name, input);
-        Ok(json!({ "ExecutionArn": arn }))
-    }
-
-    fn send(&self, universe: &mut Universe) -> Result<Value, (String, String)> {
-        let token = self.arguments["TaskToken"].as_str().unwrap_or_default();
-        let waits = |process: &Arc<Process>| process.hangs == Some(Hang::Token(token.to_owned()));
-        let Some(at) = universe.executions.iter().position(waits) else {
-            return Err(("Sfn.TaskTimedOutException".into(), "nobody waits for it".into()));
-        };
-        let now = universe.now;
-        let process = Arc::make_mut(&mut universe.executions[at]);
-        process.hangs = None;
-        process.ready_at = now;
-        let _ = self.machines.program(process.machine).succeed(&mut process.execution, json!({}), now);
-        Ok(json!({}))
-    }
 }
 
 /// A call that has hung until its task's time was up fails then.

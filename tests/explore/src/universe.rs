@@ -1,5 +1,6 @@
 //! Everything at one moment: the cloud, the leases, the executions, and invocations that nobody waits for any more.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -27,6 +28,10 @@ pub struct Universe {
     pub outliving: Vec<Arc<Invocation>>,
     /// What has gone wrong so far.
     pub adversities: Adversities,
+    /// How many of the setting's fates have been fulfilled.
+    pub fated: u8,
+    /// Who has called people, and where: machines and states.
+    pub pages: BTreeSet<String>,
 }
 
 /// An execution, and what it waits for besides its state.
@@ -168,6 +173,8 @@ impl Universe {
             hash(&invocation.event, self.now, &mut state);
         }
         self.adversities.hash(&mut state);
+        self.fated.hash(&mut state);
+        self.pages.hash(&mut state);
         state.finish()
     }
 }

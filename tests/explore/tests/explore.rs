@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::thread;
 
+use spillway_explore::ending::Endings;
 use spillway_explore::machines::{Machines, shipped};
 use spillway_explore::scenario;
 use spillway_explore::search::{Found, explore, uncovered};
+
+/// How the settings end when nothing goes wrong but what always does; and so they end where one call fails once.
+const ENDINGS: &str = include_str!("endings.txt");
 
 /// States and Catches that the settings do not come to.
 const BEYOND: &str = include_str!("beyond.txt");
@@ -18,13 +22,17 @@ fn no_fault_leaves_users_half_released() {
     let machines = Machines::of(&shipped()).unwrap();
     let settings = Mutex::new(scenario::all(false).into_iter().rev().collect::<Vec<_>>());
     let all: Mutex<Vec<(&str, Found)>> = Mutex::default();
+    let known: Mutex<BTreeSet<String>> = Mutex::default();
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
                     let Some(setting) = settings.lock().unwrap().pop() else { return };
-                    let found = explore(&setting, &machines, usize::MAX);
+                    let endings = Endings::of(&setting, &machines);
+                    let found = explore(&setting, &machines, Some(&endings), usize::MAX);
                     println!("{}: {found}", setting.name);
+                    let of_setting = endings.0.into_iter().map(|ending| format!("{}: {ending}", setting.name));
+                    known.lock().unwrap().extend(of_setting);
                     all.lock().unwrap().push((setting.name, found));
                 }
             });
@@ -38,6 +46,9 @@ fn no_fault_leaves_users_half_released() {
         assert!(found.ends > 0, "{name}: nothing ends");
         covered.extend(found.covered);
     }
+    let known: Vec<String> = known.into_inner().unwrap().into_iter().collect();
+    println!("{}", known.join("\n"));
+    assert_eq!(known, ENDINGS.lines().collect::<Vec<_>>(), "they end like this");
     let mut missing: Vec<String> = uncovered(&covered, &machines)
         .into_iter()
         .flat_map(|(machine, states)| states.into_iter().map(move |state| format!("{}, {state}", machine.name())))

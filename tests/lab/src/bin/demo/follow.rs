@@ -179,7 +179,7 @@ impl<'a> Follower<'a> {
             }
             "RenewForShift" | "ShiftWeight" => ("shifting traffic", after("bake, then check")),
             "Bake" | "RenewForCheck" | "EvaluateHealth" | "WhatNext" => ("baking", self.after_bake()),
-            "RenewForRollBack" | "RenewForPromptRollBack" | "RollBackPromptly" | "WaitOutLease" | "RollBack" => {
+            "RenewForRollBack" | "RollBackPromptly" | "WaitOutLease" | "RollBack" => {
                 ("rolling back", after("retire the candidate"))
             }
             "RetireStable" | "RetireCandidate" | "FreePromoted" | "FreeRolledBack" => {

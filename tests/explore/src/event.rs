@@ -1,0 +1,199 @@
+//! What can happen.
+
+use spillway_core::slot::Slot;
+
+use crate::machines::MachineName;
+use crate::script::Fault;
+
+/// One way for things to go on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// The next step of an execution, by its number; and how that goes.
+    Step(usize, String, Way),
+    /// An invocation that nobody waits for goes on to its next change, or to its end.
+    GoesOn(&'static str),
+    /// Time passes, in seconds.
+    Passes(i64),
+    /// A guard comes for nothing.
+    Guard,
+    /// A guard comes since an execution has ended.
+    Told(usize),
+    /// A guard comes by the schedule.
+    Scheduled,
+    /// What always happens there.
+    Fated(usize, &'static str, Happening),
+    /// The second execution of the scenario comes.
+    Second,
+    /// An execution is stopped.
+    Stopped(usize),
+    /// An execution is redriven.
+    Redriven(usize),
+    /// A stranger gives a group of their own some weight in a route.
+    Stranger,
+    /// A stranger deletes a route.
+    RouteDeleted,
+    /// Someone else's name is written into the lease.
+    LeaseTaken,
+    /// Someone else's name is written into the place in the queue.
+    QueueTaken,
+    /// A slot's tasks fail their health checks from now on.
+    Dies(&'static str),
+    /// An operator's word.
+    Command(&'static str),
+    /// An operator approves what waits for that.
+    Approved,
+}
+
+/// Something that always happens, the first time that an execution of this machine is at this state.
+#[derive(Clone, Debug)]
+pub struct Fate {
+    /// The machine.
+    pub machine: MachineName,
+    /// The state.
+    pub state: &'static str,
+    /// What happens.
+    pub happens: Happening,
+}
+
+/// What always happens.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Happening {
+    /// The state's step goes this way.
+    Goes(Way),
+    /// The execution is stopped.
+    Stopped,
+    /// The execution, which has ended there, is redriven.
+    Redriven,
+    /// The second execution comes.
+    Second,
+    /// Someone else's name is written into the lease.
+    LeaseTaken,
+    /// A slot's tasks fail their health checks from now on.
+    Dies(Slot),
+    /// A slot's tasks pass their health checks again.
+    Revives(Slot),
+    /// An operator's word.
+    Command(&'static str),
+}
+
+/// How a step goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// As it should.
+    Well,
+    /// It is turned away once, and nothing has happened.
+    TurnedAway,
+    /// It is turned away however often it is tried.
+    Down,
+    /// It happens, and its answer never comes.
+    Unanswered,
+    /// It happens twice.
+    Twice,
+    /// A call of the function, by its number, runs into a fault.
+    Call(usize, Fault),
+    /// The function crashes after so many changes.
+    Crashes(usize),
+    /// The connection to the function is lost after so many changes, and the function goes on or not.
+    Disconnected(usize),
+    /// The function hangs after so many changes until its task's time is up, and goes on or not.
+    Hangs(usize),
+    /// The execution is stopped when the function has made so many changes, and that goes on or not.
+    StoppedDuring(usize),
+}
+
+impl Event {
+    /// Whether something goes wrong with it.
+    #[must_use]
+    pub fn is_adverse(&self) -> bool {
+        !matches!(
+            self,
+            Self::Step(_, _, Way::Well)
+                | Self::Passes(_)
+                | Self::GoesOn(_)
+                | Self::Scheduled
+                | Self::Told(_)
+                | Self::Approved
+                | Self::Fated(..)
+        )
+    }
+}
+
+impl Way {
+    /// Whether it may change how a release ends.
+    #[must_use]
+    pub fn is_grave(self) -> bool {
+        match self {
+            Self::Well
+            | Self::TurnedAway
+            | Self::Unanswered
+            | Self::Twice
+            | Self::Crashes(_)
+            | Self::Disconnected(_)
+            | Self::Hangs(_) => false,
+            Self::Call(_, fault) => fault == Fault::Refused,
+            Self::Down | Self::StoppedDuring(_) => true,
+        }
+    }
+}
+
+impl std::fmt::Display for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Step(process, state, Way::Well) => write!(f, "{process} {state}"),
+            Self::Step(process, state, way) => write!(f, "{process} {state}: {}", way.words()),
+            Self::GoesOn(function) => write!(f, "* {function}, which nobody waits for, goes on"),
+            Self::Passes(seconds) => write!(f, "  {seconds} s pass"),
+            Self::Guard => f.write_str("* a guard comes"),
+            Self::Told(process) => write!(f, "  a guard comes since {process} has ended"),
+            Self::Scheduled => f.write_str("  a guard comes by the schedule"),
+            Self::Second => f.write_str("* the second execution comes"),
+            Self::Fated(process, state, happening) => write!(f, "  {process} {state}: as always, {happening}"),
+            Self::Stopped(process) => write!(f, "* {process} is stopped"),
+            Self::Redriven(process) => write!(f, "* {process} is redriven"),
+            Self::Stranger => f.write_str("* a stranger gives another group weight in a route"),
+            Self::RouteDeleted => f.write_str("* a stranger deletes a route"),
+            Self::LeaseTaken => f.write_str("* someone writes another owner into the lease"),
+            Self::QueueTaken => f.write_str("* someone takes the place in the queue"),
+            Self::Dies(slot) => write!(f, "* the tasks of {slot} fail their health checks"),
+            Self::Command(word) => write!(f, "* an operator says {word}"),
+            Self::Approved => f.write_str("  an operator approves"),
+        }
+    }
+}
+
+impl std::fmt::Display for Happening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Goes(way) => f.write_str(&way.words()),
+            Self::Stopped => f.write_str("it is stopped"),
+            Self::Redriven => f.write_str("it is redriven"),
+            Self::Second => f.write_str("the second execution comes"),
+            Self::LeaseTaken => f.write_str("someone writes another owner into the lease"),
+            Self::Dies(slot) => write!(f, "the tasks of {slot} fail their health checks"),
+            Self::Revives(slot) => write!(f, "the tasks of {slot} pass their health checks again"),
+            Self::Command(word) => write!(f, "an operator says {word}"),
+        }
+    }
+}
+
+impl Way {
+    fn words(self) -> String {
+        let after = |changes: usize| match changes {
+            0 => "before any change".to_owned(),
+            1 => "after one change".to_owned(),
+            many => format!("after {many} changes"),
+        };
+        match self {
+            Self::Well => String::new(),
+            Self::TurnedAway => "is turned away once".into(),
+            Self::Down => "is turned away each time".into(),
+            Self::Unanswered => "happens, and its answer never comes".into(),
+            Self::Twice => "happens twice".into(),
+            Self::Call(call, fault) => format!("call {call}: {fault:?}"),
+            Self::Crashes(changes) => format!("crashes {}", after(changes)),
+            Self::Disconnected(changes) => format!("the connection is lost {}", after(changes)),
+            Self::Hangs(changes) => format!("hangs {}", after(changes)),
+            Self::StoppedDuring(changes) => format!("the execution is stopped {}", after(changes)),
+        }
+    }
+}
