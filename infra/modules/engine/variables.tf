@@ -61,12 +61,12 @@ variable "parameter_prefix" {
 }
 
 variable "managed_arns" {
-  description = <<-E
+  description = <<-EOT
     ARNs that Spillway may change beside what has the tag spillway:managed = true: Auto Scaling groups, ECS services,
     listener rules, listeners (for their default actions) and scalable targets. And those that it needs by name, since a tag
     is not enough: the launch templates of Auto Scaling groups, the roles of their instances, and the task and execution
     roles of ECS tasks.
-  E
+  EOT
   type = object({
     auto_scaling_groups = optional(list(string), [])
     ecs_services        = optional(list(string), [])

@@ -5,63 +5,63 @@ locals {
   queries = {
     decisions = {
       logs = [var.engine.log_group_names["evaluate-health"]]
-      text = <<-E
+      text = <<-EOT
         fields @timestamp, span.service, span.release, span.step, decision, reason
         | filter message = "checked"
         | sort @timestamp desc
         | limit 200
-      E
+      EOT
     }
     holds = {
       logs = [var.engine.log_group_names["evaluate-health"]]
-      text = <<-E
+      text = <<-EOT
         filter message = "checked" and decision = "Hold"
         | stats count(*) as checks, min(@timestamp) as first, max(@timestamp) as last by span.service, span.release, reason
         | sort last desc
-      E
+      EOT
     }
     weights = {
       logs = [var.engine.log_group_names["shift-weight"], var.engine.log_group_names["rollback"]]
-      text = <<-E
+      text = <<-EOT
         fields @timestamp, span.service, span.release, route, actions
         | filter message in ["weights written", "route written"]
         | sort @timestamp desc
         | limit 200
-      E
+      EOT
     }
     one-release = {
       logs = local.function_logs
-      text = <<-E
+      text = <<-EOT
         fields @timestamp, @log, level, message, decision, next, reason, error
         | filter span.release = "THE EXECUTION'S NAME"
         | sort @timestamp asc
         | limit 1000
-      E
+      EOT
     }
     errors = {
       logs = local.function_logs
-      text = <<-E
+      text = <<-EOT
         fields @timestamp, @log, span.service, span.release, error, message
         | filter level in ["ERROR", "WARN"]
         | sort @timestamp desc
         | limit 200
-      E
+      EOT
     }
     failed-states = {
       logs = local.machine_logs
-      text = <<-E
+      text = <<-EOT
         fields @timestamp, execution_arn, type, details.name, details.error
         | filter type like /Failed|TimedOut|Aborted|FailStateEntered/
         | sort @timestamp desc
         | limit 200
-      E
+      EOT
     }
     durations = {
       logs = local.function_logs
-      text = <<-E
+      text = <<-EOT
         filter type = "platform.report"
         | stats count(*) as invocations, pct(record.metrics.durationMs, 50) as p50_ms, pct(record.metrics.durationMs, 99) as p99_ms, max(record.metrics.initDurationMs) as longest_start_ms, max(record.metrics.maxMemoryUsedMB) as most_memory_mb by @log
-      E
+      EOT
     }
   }
 }

@@ -395,6 +395,35 @@ run "every_alarm_is_there_and_the_urgent_ones_page" {
     error_message = "The alarm does not watch what the filters count."
   }
 
+  # What is watched, over which period in seconds, and how often of how many it must be so.
+  assert {
+    condition = {
+      for name, alarm in aws_cloudwatch_metric_alarm.this : name => join(" ", concat(
+        distinct(flatten([for query in alarm.metric_query : [for metric in query.metric : "${metric.metric_name}/${metric.period}"]])),
+        [alarm.comparison_operator == "LessThanThreshold" ? "<" : ">=", tostring(alarm.threshold), "${alarm.datapoints_to_alarm}/${alarm.evaluation_periods}"],
+      ))
+      } == {
+      guard_failing     = "ExecutionsFailed/600 ExecutionsTimedOut/600 ExecutionsAborted/600 >= 1 2/3"
+      guard_silent      = "ExecutionsStarted/600 < 1 3/3"
+      page_undelivered  = "NumberOfNotificationsFailed/300 >= 1 1/1"
+      release_died      = "ExecutionsAborted/300 ExecutionsTimedOut/300 >= 1 1/1"
+      retirement_failed = "ExecutionsFailed/300 ExecutionsTimedOut/300 ExecutionsAborted/300 >= 1 1/1"
+      rollback_erring   = "Errors/300 >= 5 1/1"
+      rollback_failed   = "RollbackFailed/60 >= 1 1/1"
+      throttled         = "Throttles/300 >= 1 2/2"
+      undelivered       = "ApproximateNumberOfMessagesVisible/300 >= 1 1/1"
+    }
+    error_message = "An alarm watches something else than is documented."
+  }
+
+  assert {
+    condition = alltrue([
+      for alarm in values(aws_cloudwatch_metric_alarm.this) :
+      [for query in alarm.metric_query : query.expression if query.return_data] == ["SUM(FILL(METRICS(), 0))"]
+    ])
+    error_message = "An alarm is not on the sum of its metrics."
+  }
+
   assert {
     condition     = aws_cloudwatch_metric_alarm.this["guard_silent"].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.this["guard_failing"].treat_missing_data == "notBreaching"
     error_message = "Silence is not what alarms only for the guard that should run."
