@@ -4,20 +4,20 @@ resource "aws_sns_topic" "pages" {
   tags              = local.tags
 }
 
-# The machines publish with their roles' permission.
+# The machines publish with their roles' permission; alarms of the engine and of services, with this one.
 resource "aws_sns_topic_policy" "pages" {
   arn = aws_sns_topic.pages.arn
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
-      Sid       = "FromTheEnginesAlarms"
+      Sid       = "FromAlarms"
       Effect    = "Allow"
       Principal = { Service = "cloudwatch.amazonaws.com" }
       Action    = "sns:Publish"
       Resource  = aws_sns_topic.pages.arn
       Condition = {
         StringEquals = { "aws:SourceAccount" = local.account }
-        ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:cloudwatch:${local.here}:alarm:${var.name}-*" }
+        ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:cloudwatch:${local.here}:alarm:*" }
       }
     }]
   })

@@ -430,6 +430,25 @@ run "every_alarm_is_there_and_the_urgent_ones_page" {
   }
 }
 
+run "alarms_of_this_account_may_page" {
+  command = plan
+
+  assert {
+    condition = jsondecode(aws_sns_topic_policy.pages.policy).Statement == [{
+      Sid       = "FromAlarms"
+      Effect    = "Allow"
+      Principal = { Service = "cloudwatch.amazonaws.com" }
+      Action    = "sns:Publish"
+      Resource  = "arn:aws:sns:eu-west-1:123456789012:spillway-pages"
+      Condition = {
+        StringEquals = { "aws:SourceAccount" = "123456789012" }
+        ArnLike      = { "aws:SourceArn" = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:*" }
+      }
+    }]
+    error_message = "Others than this account's alarms may page, or those may not."
+  }
+}
+
 run "alarms_can_be_chosen" {
   command = plan
 

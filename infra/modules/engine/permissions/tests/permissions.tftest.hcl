@@ -249,10 +249,11 @@ run "other_places_have_other_arns" {
   command = plan
 
   variables {
-    partition  = "aws-us-gov"
-    region     = "us-gov-west-1"
-    account_id = "210987654321"
-    name       = "canal"
+    partition          = "aws-us-gov"
+    region             = "us-gov-west-1"
+    account_id         = "210987654321"
+    name               = "canal"
+    hook_function_arns = []
   }
 
   assert {
