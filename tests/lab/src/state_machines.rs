@@ -72,14 +72,9 @@ impl StateMachines {
         values.insert("parameter_prefix".to_owned(), PARAMETER_PREFIX.to_owned());
         let mut arns = BTreeMap::new();
         for machine in MACHINES {
-            let path = workspace().join("statemachine").join(format!("{machine}.asl.json"));
-            let text = match fs::read_to_string(&path) {
-                Ok(text) => text,
-                Err(source) => return Err(StateMachineError::Read { path, source }),
-            };
             let body = json!({
                 "name": format!("spillway-{machine}"),
-                "definition": filled(machine, &text, &values)?,
+                "definition": definition(machine, &values)?,
                 "roleArn": format!("arn:aws:iam::{ACCOUNT}:role/spillway-{machine}"),
                 "type": "STANDARD",
             });
@@ -185,6 +180,18 @@ async fn create_topic(aws: &Aws) -> Result<(String, String), AwsError> {
         [("TopicArn", topic.as_str()), ("Protocol", "sqs"), ("Endpoint", &endpoint), ("ReturnSubscriptionArn", "true")];
     aws.call_query("sns", SNS, "Subscribe", &subscription).await?;
     Ok((topic, url))
+}
+
+/// The definition of `release`, `retire`, `rollback` or `guard` as the lab runs it, with these values for the placeholders.
+///
+/// # Errors
+/// The file cannot be read, or has a placeholder without a value.
+pub fn definition(machine: &str, values: &BTreeMap<String, String>) -> Result<String, StateMachineError> {
+    let path = workspace().join("statemachine").join(format!("{machine}.asl.json"));
+    match fs::read_to_string(&path) {
+        Ok(text) => filled(machine, &text, values),
+        Err(source) => Err(StateMachineError::Read { path, source }),
+    }
 }
 
 /// The definition with every `${name}` replaced.

@@ -1,0 +1,24 @@
+output "topic_arn" {
+  description = "ARN of the topic that is told of releases."
+  value       = aws_sns_topic.releases.arn
+}
+
+output "undelivered_queue_arn" {
+  description = "ARN of the queue with what the topic could not be told."
+  value       = aws_sqs_queue.undelivered.arn
+}
+
+output "rule_arns" {
+  description = "ARNs of the rules, by event."
+  value       = { for name, rule in aws_cloudwatch_event_rule.this : name => rule.arn }
+}
+
+output "metric_namespace" {
+  description = "The namespace of the metrics: Held, Shifted, Started, Promoted, RolledBack and Refused."
+  value       = local.metric_namespace
+}
+
+output "trail_bucket" {
+  description = "Name of the trail's bucket; null without a trail."
+  value       = one(aws_s3_bucket.trail[*].id)
+}
