@@ -25,6 +25,7 @@ resource "aws_security_group" "application" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "load_balancer" {
+  #checkov:skip=CKV_AWS_260:The source is the security group of the load balancer, no address.
   security_group_id            = aws_security_group.application.id
   description                  = "The load balancer alone"
   referenced_security_group_id = var.load_balancer_security_group_id
