@@ -1,0 +1,24 @@
+output "service" {
+  description = "Name of the service, for the command line."
+  value       = module.service.service
+}
+
+output "installation" {
+  description = "Prefix of the engine's names, for the command line: SPILLWAY_INSTALLATION."
+  value       = module.engine.name
+}
+
+output "dashboard_name" {
+  description = "Name of the CloudWatch dashboard with both slots side by side."
+  value       = module.service.dashboard_name
+}
+
+output "definition" {
+  description = "The service's definition, JSON text, as spillway validate takes it."
+  value       = module.service.definition
+}
+
+output "rollback_state_machine_arn" {
+  description = "ARN to start the undo of the latest release with."
+  value       = module.engine.rollback_state_machine_arn
+}
