@@ -444,13 +444,11 @@ async fn kept_by_the_candidate(targets: &impl Targets, plan: &Plan, restored: &[
     for (planned, Restored { route, standing }) in std::iter::zip(&plan.routes, restored) {
         match standing {
             Standing::Gone | Standing::Left => {}
-            Standing::Dead => {
-                match counts(targets, &planned.candidate).await {
-                    Some(counts) if counts.usable() > 0 => {}
-                    Some(_) => return Err(Error::NothingServes(route.clone())),
-                    None => return Err(Error::Unreadable(route.clone())),
-                }
-            }
+            Standing::Dead => match counts(targets, &planned.candidate).await {
+                Some(counts) if counts.usable() > 0 => {}
+                Some(_) => return Err(Error::NothingServes(route.clone())),
+                None => return Err(Error::Unreadable(route.clone())),
+            },
             _ => return Err(Error::RollbackDivided(route.clone())),
         }
     }

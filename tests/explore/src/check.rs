@@ -127,10 +127,15 @@ impl Heard<'_> {
     }
 
     fn is_for_now(&self) -> bool {
-        ["TooManyRequestsException", "ProvisionedThroughputExceededException", "ThrottlingException", "ThrottledException"]
-            .into_iter()
-            .chain(["Sfn.SfnException", "StepFunctions.StepFunctionsException"])
-            .any(|name| self.error.ends_with(name))
+        [
+            "TooManyRequestsException",
+            "ProvisionedThroughputExceededException",
+            "ThrottlingException",
+            "ThrottledException",
+        ]
+        .into_iter()
+        .chain(["Sfn.SfnException", "StepFunctions.StepFunctionsException"])
+        .any(|name| self.error.ends_with(name))
     }
 
     fn is_for_good(&self) -> bool {

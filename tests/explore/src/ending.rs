@@ -30,8 +30,12 @@ impl Endings {
 #[must_use]
 pub fn ending(universe: &Universe) -> String {
     let mut text = String::new();
-    let mut ends: Vec<String> =
-        universe.executions.iter().filter(|process| process.machine != MachineName::Guard).map(|process| end(process)).collect();
+    let mut ends: Vec<String> = universe
+        .executions
+        .iter()
+        .filter(|process| process.machine != MachineName::Guard)
+        .map(|process| end(process))
+        .collect();
     // A second recovery of the same release finds that out, and does nothing.
     ends.retain(|end| end != "rollback not_dead");
     ends.sort();
@@ -47,7 +51,13 @@ pub fn ending(universe: &Universe) -> String {
         })
         .collect();
     let tasks = Slot::BOTH.map(|slot| universe.cloud.capacity[index(slot)].desired);
-    let _ = write!(text, "; weights {}; tasks {}:{}", weights.into_iter().collect::<Vec<_>>().join(" "), tasks[0], tasks[1]);
+    let _ = write!(
+        text,
+        "; weights {}; tasks {}:{}",
+        weights.into_iter().collect::<Vec<_>>().join(" "),
+        tasks[0],
+        tasks[1]
+    );
     if let Some(owner) = universe.lease("owner") {
         let _ = write!(text, "; held by {owner}");
     }

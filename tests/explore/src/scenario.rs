@@ -204,11 +204,13 @@ pub fn all(deep: bool) -> Vec<Setting> {
         Setting { second: Some(Second::Undo), mortal: &Slot::BOTH, ..setting("an undo", |_| {}) },
     ];
     let wide = wide.into_iter().map(|setting| Setting { adversities: two, ..setting });
-    wide.chain(small().into_iter().map(|setting| Setting { adversities: one.max(setting.adversities), ..setting })).collect()
+    wide.chain(small().into_iter().map(|setting| Setting { adversities: one.max(setting.adversities), ..setting }))
+        .collect()
 }
 
 /// Settings in which one thing goes wrong, most of them after things that always happen there.
 #[must_use]
+#[allow(clippy::too_many_lines, reason = "a list")]
 pub fn small() -> Vec<Setting> {
     use Happening::{Command, Dies, Goes, LeaseTaken, Redriven, Revives, Second as Comes, Stopped};
     use MachineName::{Guard, Release, Retire, Rollback};
@@ -313,6 +315,13 @@ pub fn small() -> Vec<Setting> {
         Setting {
             second: another.clone(),
             ..with(
+                heard(setting("a waiter that dies", conflict("queue"))),
+                vec![fate(Release, "Bake", Comes), fate(Release, "Queue", Stopped)],
+            )
+        },
+        Setting {
+            second: another.clone(),
+            ..with(
                 heard(setting("a waiter that is redriven", conflict("queue"))),
                 vec![
                     fate(Release, "Bake", Comes),
@@ -346,18 +355,17 @@ pub fn small() -> Vec<Setting> {
         },
         Setting {
             approves: true,
-            ..with(setting("an approval that is taken back", asking), vec![fate(
-                Release,
-                "ConsumeApproval",
-                Command("abort"),
-            )])
+            ..with(
+                setting("an approval that is taken back", asking),
+                vec![fate(Release, "ConsumeApproval", Command("abort"))],
+            )
         },
         with(setting("an abort", |_| {}), vec![fate(Release, "Bake", Command("abort"))]),
         with(setting("a promotion", |_| {}), vec![fate(Release, "Bake", Command("promote"))]),
-        with(setting("a promotion that is taken back", |_| {}), vec![
-            fate(Release, "Bake", Command("promote")),
-            fate(Release, "ConsumeCommand", Command("abort")),
-        ]),
+        with(
+            setting("a promotion that is taken back", |_| {}),
+            vec![fate(Release, "Bake", Command("promote")), fate(Release, "ConsumeCommand", Command("abort"))],
+        ),
         stolen(setting("hooks and testers", hooks)),
         sick(setting("hooks after a rollback", hooks)),
         with(setting("hooks after a recovery", hooks), dies()),

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use spillway_asl::machine::State;
 
 use crate::check;
-use crate::machines::{MachineName, Machines};
-use crate::scenario::{Hearing, Setting, beginning};
 use crate::ending::{Endings, ending};
 use crate::event::Event;
+use crate::machines::{MachineName, Machines};
+use crate::scenario::{Hearing, Setting, beginning};
 use crate::steps::successors;
 use crate::universe::Universe;
 
