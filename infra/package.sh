@@ -2,7 +2,7 @@
 # Builds every function for provided.al2023, checks the programs and packs them, the same bytes on every machine:
 #   bash infra/package.sh            target/packages/x86_64/FUNCTION.zip and SHA256SUMS
 #   bash infra/package.sh --arm64    target/packages/arm64/...
-# infra/packaging.md tells what is checked and what the bytes depend on.
+# infra/package/budgets.txt tells how large each may be.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
