@@ -48,7 +48,6 @@ fn no_fault_leaves_users_half_released() {
     }
     let known: Vec<String> = known.into_inner().unwrap().into_iter().collect();
     println!("{}", known.join("\n"));
-    assert_eq!(known, ENDINGS.lines().collect::<Vec<_>>(), "they end like this");
     let mut missing: Vec<String> = uncovered(&covered, &machines)
         .into_iter()
         .flat_map(|(machine, states)| states.into_iter().map(move |state| format!("{}, {state}", machine.name())))
@@ -56,5 +55,7 @@ fn no_fault_leaves_users_half_released() {
         .collect();
     missing.sort();
     println!("{}", missing.join("\n"));
-    assert_eq!(missing, BEYOND.lines().collect::<Vec<_>>(), "nothing has come to these");
+    assert_eq!(known, ENDINGS.lines().collect::<Vec<_>>(), "they end like this");
+    missing.retain(|missing| !BEYOND.lines().any(|known| known == missing));
+    assert_eq!(missing, Vec::<String>::new(), "nothing has come to these");
 }
