@@ -193,13 +193,16 @@ fn unassigned(machine: &Machine) -> Vec<String> {
     broken
 }
 
-/// Functions that change something without the lease having been written just before.
+/// Functions that change something without the lease having been written just before; but for those that may refuse, since what
+/// is left of the lease may be too short for them: whatever they end with leads to a Wait, and from there to a renewal.
 fn unleased(machine: &Machine) -> Vec<String> {
     let mut broken = Vec::new();
     for (name, task) in machine.tasks().filter(|(_, task)| task.resource == INVOKE) {
         let function = task.arguments["FunctionName"].as_str().unwrap_or_default();
         // A hook is the service's own, and asks nothing of the lease.
-        if READ_ONLY.contains(&function) || function == HOOK {
+        let waits = |next: &str| matches!(machine.states.get(next), Some(State::Wait(_)));
+        let may_refuse = task.catch.last().is_some_and(|catcher| waits(&catcher.next));
+        if READ_ONLY.contains(&function) || function == HOOK || may_refuse {
             continue;
         }
         for (before, state) in &machine.states {
