@@ -187,7 +187,8 @@ pub(crate) fn trespass(before: Option<&Item>, universe: &Universe, by: &Process,
     let mine = is.map_or_else(|| arguments["ExpressionAttributeValues"][":since"].clone(), |is| is["since"].clone());
     let may = match by.machine {
         MachineName::Guard => was_dead(waiting),
-        _ => waiting == me || time(&mine).is_some_and(|mine| since <= mine),
+        // One that acquires its own lease once more, since the first answer was lost, forgets who has come in between.
+        _ => waiting == me || owner(before).as_deref() == Some(me) || time(&mine).is_some_and(|mine| since <= mine),
     };
     (!may).then(|| format!("{me} put {waiting} out of the queue"))
 }
