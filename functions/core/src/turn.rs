@@ -30,6 +30,8 @@ pub enum Next {
     Acquire,
     /// Take the lease, if this is the release that waits for it.
     AcquireInTurn,
+    /// Go on with the lease, which is its own already.
+    Adopt,
     /// Wait a moment, then ask again.
     Wait,
     /// Wait until the lease is given back.
@@ -92,6 +94,10 @@ pub struct Asking<'a> {
 pub fn turn(asking: &Asking<'_>, record: &LeaseRecord, now: Timestamp) -> Turn {
     let Asking { execution, following, .. } = *asking;
     let say = |next, reason: String| Turn { next, reason, ..Turn::default() };
+    // The answer that said so was lost.
+    if record.owner.as_deref() == Some(execution) {
+        return say(Next::Adopt, "the lease is its own".into());
+    }
     let mut waiting = record.waiting.as_ref();
     if let Some(status) = asking.followed {
         match status {
@@ -106,7 +112,7 @@ pub fn turn(asking: &Asking<'_>, record: &LeaseRecord, now: Timestamp) -> Turn {
     // An answer may have been lost.
     let queued = asking.queued || mine;
     let other = waiting.filter(|_| !mine);
-    let held = record.owner.as_deref().filter(|owner| *owner != execution);
+    let held = record.owner.as_deref();
     let is_release = held.is_some_and(|owner| machine(owner) == machine(execution));
 
     if !queued {
@@ -122,7 +128,7 @@ pub fn turn(asking: &Asking<'_>, record: &LeaseRecord, now: Timestamp) -> Turn {
     if let Some(newer) = other.filter(|other| queued || other.since > asking.since) {
         return say(Next::Outrun, format!("{} is newer, and waits for its turn", newer.execution));
     }
-    if queued && !mine && record.owner.as_deref() != Some(execution) {
+    if queued && !mine {
         return say(Next::Outrun, "a newer release took its place in the queue".into());
     }
     let Some(owner) = held else {
@@ -242,8 +248,12 @@ mod tests {
         let undo = LeaseRecord { phase: "rolling_back".into(), ..held(RETIREMENT, "v1") };
         assert_eq!(ask(OnConflict::Supersede, false, &undo).next, Next::Queue);
         assert_eq!(ask(OnConflict::Reject, false, &LeaseRecord::default()).next, Next::Acquire);
-        // The answer to its own acquisition was lost.
-        assert_eq!(ask(OnConflict::Reject, false, &held(ME, "v2")).next, Next::Acquire);
+        // The answer to its own acquisition was lost; and a newer release may wait by now.
+        let acquired = held(ME, "v2");
+        for (queued, waiting) in [(false, None), (true, None), (false, waits(THIRD, "v3", 5))] {
+            let record = LeaseRecord { waiting, ..acquired.clone() };
+            assert_eq!(ask(OnConflict::Reject, queued, &record).next, Next::Adopt);
+        }
     }
 
     /// A retirement has the lease for moments: even one that has waited for long waits a moment more.
@@ -304,7 +314,7 @@ mod tests {
             (true, waits(THIRD, "v3", -5), None, Next::Outrun),
             (true, None, None, Next::Outrun),
             (true, None, Some(THIRD), Next::Outrun),
-            (true, None, Some(ME), Next::AcquireInTurn),
+            (true, None, Some(ME), Next::Adopt),
             (false, waits(THIRD, "v3", 5), Some(OTHER), Next::Outrun),
             (false, waits(THIRD, "v3", -5), Some(OTHER), Next::Queue),
             (false, waits(THIRD, "v3", -5), None, Next::Acquire),

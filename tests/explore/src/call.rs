@@ -5,12 +5,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use spillway_asl::interpret::{Failed, QUERY_EVALUATION_ERROR};
 
+use crate::check::Heard;
 use crate::event::Way;
 use crate::invocation::{self, Outcome, Ran, Times};
 use crate::machines::{FUNCTION_SECONDS, Machines};
-use crate::scenario::Setting;
 use crate::script::{Fault, Script};
 use crate::services::Made;
+use crate::setting::Setting;
 use crate::steps::{fails, later};
 use crate::universe::{Hang, Invocation, Universe};
 
@@ -47,7 +48,7 @@ impl Call<'_> {
             if call.writes {
                 ways.push(Way::Call(at, Fault::AnswerLost));
             }
-            if call.operation == "ModifyRule" {
+            if call.operation == "ModifyRule" || (call.operation == "DescribeRules" && self.setting.stale) {
                 ways.push(Way::Call(at, Fault::Ignored));
             }
         }
@@ -99,9 +100,16 @@ impl Call<'_> {
         self.machines.weigh(&state, self.arguments);
         self.machines.weigh(&state, &result);
         let failed = self.machines.program(machine).succeed(&mut process.execution, result, now);
-        if failed == Some(Failed::Caught) {
-            self.machines.note(machine, &state, QUERY_EVALUATION_ERROR);
+        if let Some(failed) = failed {
+            if failed == Failed::Caught {
+                self.machines.note(machine, &state, QUERY_EVALUATION_ERROR);
+            }
+            let error = Heard { machine, state: &state, error: QUERY_EVALUATION_ERROR, is_first: true };
+            if let Some(violation) = error.mistaken(failed, &process.execution, self.machines) {
+                universe.cloud.violate(violation);
+            }
         }
+        let process = Arc::make_mut(&mut universe.executions[self.at]);
         process.ready_at = match failed {
             Some(Failed::Retry { after_seconds }) => later(now, i64::try_from(after_seconds).unwrap_or(i64::MAX)),
             _ => now,

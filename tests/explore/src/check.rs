@@ -122,7 +122,7 @@ impl Heard<'_> {
         if retries && self.is_for_good() && !self.is_expected(machines) {
             return Some(format!("{name} asked again at {state} although {error} is for good"));
         }
-        let lost = *error == "LeaseLost" || (state.starts_with("Renew") && error.ends_with(CONDITION_FAILED));
+        let lost = *error == "LeaseLost" || (is_own(state) && error.ends_with(CONDITION_FAILED));
         (lost && !execution.has_ended()).then(|| format!("{name} heard at {state} that its lease is lost, and went on"))
     }
 
@@ -150,6 +150,11 @@ impl Heard<'_> {
     }
 }
 
+/// Whether a state writes to the lease that its execution must hold, and may end only if it does.
+fn is_own(state: &str) -> bool {
+    state.starts_with("Renew") || state.starts_with("Record")
+}
+
 const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
 
 /// What an execution's write to the lease has done to someone else's.
@@ -162,7 +167,8 @@ pub(crate) fn trespass(before: Option<&Item>, universe: &Universe, by: &Process,
         universe.process(arn).is_none_or(|process| process.execution.has_ended() || process.execution.redrives > 0)
     };
     if let Some(holder) = owner(before).filter(|holder| holder != me) {
-        let recovers = by.machine == MachineName::Rollback && was_dead(&holder);
+        let takes_over = by.machine == MachineName::Rollback && owner(after).as_deref() == Some(me);
+        let recovers = takes_over && was_dead(&holder);
         let differs = |(name, value): &(&String, &Value)| before.and_then(|item| item.get(*name)) != Some(value);
         let changed = after.into_iter().flat_map(|item| item.iter()).filter(differs);
         let mut changed = changed.map(|(name, _)| name.as_str()).filter(|name| *name != "waiting");
@@ -187,8 +193,7 @@ pub(crate) fn trespass(before: Option<&Item>, universe: &Universe, by: &Process,
     let mine = is.map_or_else(|| arguments["ExpressionAttributeValues"][":since"].clone(), |is| is["since"].clone());
     let may = match by.machine {
         MachineName::Guard => was_dead(waiting),
-        // One that acquires its own lease once more, since the first answer was lost, forgets who has come in between.
-        _ => waiting == me || owner(before).as_deref() == Some(me) || time(&mine).is_some_and(|mine| since <= mine),
+        _ => waiting == me || time(&mine).is_some_and(|mine| since <= mine),
     };
     (!may).then(|| format!("{me} put {waiting} out of the queue"))
 }

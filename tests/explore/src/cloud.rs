@@ -18,6 +18,8 @@ use spillway_core::targets::TargetState;
 
 /// The share of them that fails on a sound version, and on a sick one.
 const ERRORS: [f64; 2] = [0.001, 0.2];
+/// How long after a write reads may still tell what was there before.
+const LATE: SignedDuration = SignedDuration::from_secs(5);
 /// How long ago weights still matter.
 const MEMORY: SignedDuration = SignedDuration::from_hours(2);
 
@@ -39,6 +41,8 @@ pub struct Capacity {
 pub struct Cloud {
     /// Routes and their actions; one that is gone is not there.
     pub routes: BTreeMap<Arc<str>, Arc<Vec<Action>>>,
+    /// What they were before the last write to each; where reads can be late.
+    pub before: Option<BTreeMap<Arc<str>, (Timestamp, Arc<Vec<Action>>)>>,
     /// The routes of users, all of which have the same traffic.
     pub users: Vec<Arc<str>>,
     /// Compute of blue and green.
@@ -92,6 +96,7 @@ impl Cloud {
         let capacity = || Capacity { desired: 0, revision: String::new(), deployment: 0, dead: false };
         Self {
             routes: BTreeMap::new(),
+            before: None,
             users: Vec::new(),
             capacity: [capacity(), capacity()],
             revisions: BTreeMap::new(),
@@ -161,10 +166,20 @@ impl Cloud {
         self.routes.get(route.as_str()).map(|actions| (**actions).clone())
     }
 
+    /// What a late read of a route tells, where reads can be late.
+    #[must_use]
+    pub fn earlier(&self, route: &str, now: Timestamp) -> Option<Vec<Action>> {
+        let (at, actions) = self.before.as_ref()?.get(route)?;
+        (now.duration_since(*at) <= LATE).then(|| (**actions).clone())
+    }
+
     /// Writes a route; `None` if there is none.
     pub fn write(&mut self, route: &RouteArn, actions: &[Action], by: Author, now: Timestamp) -> Option<()> {
         let live = self.routes.get_mut(route.as_str())?;
-        *live = Arc::new(actions.to_vec());
+        let was = std::mem::replace(live, Arc::new(actions.to_vec()));
+        if let Some(before) = &mut self.before {
+            before.insert(route.as_str().into(), (now, was));
+        }
         self.changed(by, &format!("route {} was written", route.as_str().rsplit('/').next().unwrap_or_default()));
         self.shifted(now);
         Some(())
@@ -307,7 +322,8 @@ impl Cloud {
 
     /// Everything that decides how it goes on, times told from now.
     pub fn fingerprint(&self, now: Timestamp, state: &mut impl Hasher) {
-        for (route, actions) in &self.routes {
+        let before = self.before.iter().flatten().filter(|(_, (at, _))| now.duration_since(*at) <= LATE);
+        for (route, actions) in self.routes.iter().chain(before.map(|(route, (_, actions))| (route, actions))) {
             route.hash(state);
             for forward in route::forwards(actions) {
                 for group in &forward.groups {

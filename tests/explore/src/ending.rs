@@ -8,8 +8,8 @@ use spillway_core::slot::Slot;
 
 use crate::cloud::index;
 use crate::machines::{MachineName, Machines};
-use crate::scenario::Setting;
 use crate::search::explore;
+use crate::setting::Setting;
 use crate::universe::{Process, Universe};
 
 /// Every way in which a setting ends when nothing goes wrong in it but what always does.

@@ -22,7 +22,7 @@ pub enum Event {
     Scheduled,
     /// What always happens there.
     Fated(usize, &'static str, Happening),
-    /// The second execution of the scenario comes.
+    /// The second execution comes.
     Second,
     /// An execution is stopped.
     Stopped(usize),
@@ -60,10 +60,14 @@ pub struct Fate {
 pub enum Happening {
     /// The state's step goes this way.
     Goes(Way),
-    /// The execution is stopped.
+    /// The state's step goes well, and takes so many seconds.
+    Slow(i64),
+    /// The execution, which waits there, is stopped.
     Stopped,
-    /// The execution, which has ended there, is redriven.
+    /// The execution that has been stopped is redriven.
     Redriven,
+    /// So many seconds pass while the execution waits there.
+    Passes(i64),
     /// The second execution comes.
     Second,
     /// Someone else's name is written into the lease.
@@ -165,6 +169,8 @@ impl std::fmt::Display for Happening {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Goes(way) => f.write_str(&way.words()),
+            Self::Slow(seconds) => write!(f, "it takes {seconds} s"),
+            Self::Passes(seconds) => write!(f, "{seconds} s pass"),
             Self::Stopped => f.write_str("it is stopped"),
             Self::Redriven => f.write_str("it is redriven"),
             Self::Second => f.write_str("the second execution comes"),

@@ -190,7 +190,11 @@ fn gone<T>(operation: &'static str, subject: &str, found: Option<T>) -> Result<T
 impl Routes for Reality<'_> {
     async fn read(&self, route: &RouteArn) -> Result<Vec<Action>, ApiError> {
         let subject = route.as_str();
-        self.call("DescribeRules", subject, false, |cloud, _, _, _| {
+        let earlier = {
+            let inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            inside.cloud.earlier(subject, inside.now)
+        };
+        self.call_or("DescribeRules", subject, false, earlier, |cloud, _, _, _| {
             let found = cloud.believed.as_ref().and_then(|believed| believed.get(subject).cloned());
             gone("DescribeRules", subject, found.or_else(|| cloud.read(route)))
         })

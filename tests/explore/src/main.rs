@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use spillway_explore::ending::Endings;
 use spillway_explore::machines::{Machines, shipped};
+use spillway_explore::mutants;
 use spillway_explore::scenario;
 use spillway_explore::search::{explore, uncovered};
 
@@ -18,6 +19,9 @@ struct Arguments {
     /// Only the settings in which one thing goes wrong.
     #[arg(long)]
     small: bool,
+    /// Take each part out of the machines, one at a time, and tell which the small settings do not miss. Takes long.
+    #[arg(long)]
+    mutants: bool,
     /// Only settings whose name contains this.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
@@ -27,7 +31,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let Arguments { deep, small, only, most_states } = Arguments::parse();
+    let Arguments { deep, small, mutants, only, most_states } = Arguments::parse();
     let machines = match Machines::of(&shipped()) {
         Ok(machines) => machines,
         Err(error) => {
@@ -35,6 +39,14 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if mutants {
+        let all = mutants::all(&shipped());
+        let count = all.len();
+        let unnoticed = mutants::unnoticed(&shipped(), all);
+        println!("{} of {count} are not missed", unnoticed.len());
+        println!("{}", unnoticed.join("\n"));
+        return ExitCode::SUCCESS;
+    }
     let mut covered = BTreeSet::new();
     let mut failed = false;
     let settings = if small { scenario::small() } else { scenario::all(deep) };

@@ -1,8 +1,16 @@
 //! Machines with a part taken out, each of which the explorer must notice.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
 use serde_json::Value;
 
-use crate::machines::{MachineName, Sources};
+use crate::ending::Endings;
+use crate::machines::{MachineName, Machines, Sources};
+use crate::scenario;
+use crate::search::explore;
+use crate::setting::Setting;
 
 /// A machine with something missing.
 #[derive(Clone, Debug)]
@@ -69,6 +77,65 @@ pub fn all(sources: &Sources) -> Vec<Mutant> {
         }
     }
     mutants
+}
+
+/// A mutant that leads to more states than this is not explored further.
+const ENOUGH: usize = 60_000;
+
+/// A small setting, how it ends with the machines that ship, what it comes to, and after how many states.
+struct Known {
+    setting: Setting,
+    endings: Endings,
+    covered: BTreeSet<(MachineName, String)>,
+    states: usize,
+}
+
+/// Those of these mutants that none of the small settings shows to be mutants, in order.
+///
+/// # Panics
+/// If the machines that ship do not stand the exploration themselves.
+#[must_use]
+pub fn unnoticed(sources: &Sources, mutants: Vec<Mutant>) -> Vec<String> {
+    let machines = Machines::of(sources).expect("they ship");
+    let mut known: Vec<Known> = in_parallel(scenario::small(), |setting| {
+        let endings = Endings::of(&setting, &machines);
+        let found = explore(&setting, &machines, Some(&endings), ENOUGH);
+        if let Some(counterexample) = found.counterexample {
+            panic!("{}: {counterexample}", setting.name);
+        }
+        Some(Known { setting, endings, covered: found.covered, states: found.states })
+    });
+    known.sort_by_key(|known| (known.states, known.setting.name));
+    let mut unnoticed = in_parallel(mutants, |mutant| (!is_noticed(&mutant, &known)).then(|| mutant.to_string()));
+    unnoticed.sort();
+    unnoticed
+}
+
+/// The smallest settings that come to its state first.
+fn is_noticed(mutant: &Mutant, known: &[Known]) -> bool {
+    let Ok(machines) = Machines::of(&mutant.sources) else { return true };
+    let place = (mutant.machine, mutant.state.clone());
+    known
+        .iter()
+        .filter(|known| known.covered.contains(&place))
+        .any(|known| explore(&known.setting, &machines, Some(&known.endings), ENOUGH).counterexample.is_some())
+}
+
+/// What becomes of these, on two threads.
+fn in_parallel<T: Send, R: Send>(items: Vec<T>, each: impl Fn(T) -> Option<R> + Sync) -> Vec<R> {
+    let (items, results) = (Mutex::new(items), Mutex::new(Vec::new()));
+    let next = || items.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(item) = next() {
+                    let result = each(item);
+                    results.lock().unwrap_or_else(PoisonError::into_inner).extend(result);
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn names(entry: &Value) -> String {

@@ -45,7 +45,7 @@ pub enum Fault {
     Refused,
     /// It does what it should, and its answer is lost.
     AnswerLost,
-    /// It is accepted, and does nothing.
+    /// It is accepted, and does nothing; and a read tells what was there before the last write.
     Ignored,
 }
 

@@ -5,16 +5,17 @@ use std::time::{Duration, Instant};
 
 use spillway_asl::machine::State;
 
+use crate::beginning::beginning;
 use crate::check;
 use crate::ending::{Endings, ending};
 use crate::event::Event;
 use crate::machines::{MachineName, Machines};
-use crate::scenario::{Hearing, Setting, beginning};
+use crate::setting::{Hearing, Setting};
 use crate::steps::successors;
 use crate::universe::Universe;
 
 /// No way is that long: one that is goes round in circles.
-const LONGEST: u32 = 2_000;
+const LONGEST: u32 = 3_000;
 
 /// What was found.
 #[derive(Clone, Debug, Default)]

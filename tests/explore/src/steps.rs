@@ -9,11 +9,12 @@ use spillway_asl::interpret::{Failed, Pending, QUERY_EVALUATION_ERROR, Status, T
 use crate::call::Call;
 use crate::check::Heard;
 use crate::cloud::index;
+use crate::edits;
 use crate::event::{Event, Fate, Happening, Way};
 use crate::invocation::{self, Outcome, Ran, Times};
 use crate::machines::{MachineName, Machines};
-use crate::scenario::{self, Hearing, Second, Setting};
 use crate::script::Script;
+use crate::setting::{Hearing, Second, Setting};
 use crate::universe::{Invocation, Process, Universe};
 
 /// Everything that can happen next, and what it leads to. Deterministic, in a fixed order.
@@ -50,7 +51,7 @@ pub fn successors(universe: &Universe, machines: &Machines, setting: &Setting) -
             all.push((Event::Scheduled, guard(universe, machines, json!({}))));
         } else if setting.approves && universe.lease("command") == Some("none") && waits_for_people(universe) {
             let mut after = universe.clone();
-            scenario::command(&mut after, "approve");
+            edits::command(&mut after, "approve");
             all.push((Event::Approved, after));
         } else if let Some(next) = passes(universe, machines) {
             all.push(next);
@@ -62,9 +63,10 @@ pub fn successors(universe: &Universe, machines: &Machines, setting: &Setting) -
 /// What must happen now, if it must.
 fn fulfilled(universe: &Universe, fate: &Fate, machines: &Machines, setting: &Setting) -> Option<(Event, Universe)> {
     let at = universe.executions.iter().position(|process| {
+        let is_ready = process.is_ready(universe.now);
         let is_due = match fate.happens {
-            Happening::Goes(_) => process.is_ready(universe.now),
-            Happening::Redriven => matches!(process.execution.status, Status::Failed { .. } | Status::Aborted),
+            Happening::Goes(_) | Happening::Slow(_) => is_ready,
+            Happening::Stopped | Happening::Passes(_) => process.is_waiting(universe.now),
             _ => process.execution.status == Status::Running,
         };
         is_due && process.machine == fate.machine && *process.execution.state == *fate.state
@@ -72,13 +74,24 @@ fn fulfilled(universe: &Universe, fate: &Fate, machines: &Machines, setting: &Se
     let mut after = universe.clone();
     match fate.happens {
         Happening::Goes(way) => after = gone(universe, at, machines, setting, way)?,
+        Happening::Slow(seconds) => {
+            after = gone(universe, at, machines, setting, Way::Well)?;
+            Arc::make_mut(&mut after.executions[at]).ready_at = later(universe.now, seconds);
+        }
         Happening::Stopped => stop(&mut after, at),
-        Happening::Redriven => redrive(&mut after, at, machines),
+        Happening::Redriven => {
+            let stopped = |process: &Arc<Process>| process.execution.status == Status::Aborted;
+            redrive(&mut after, universe.executions.iter().position(stopped)?, machines);
+        }
+        Happening::Passes(seconds) => {
+            after.now = later(universe.now, seconds);
+            time_out(&mut after, machines);
+        }
         Happening::Second => second(&mut after, machines, setting),
-        Happening::LeaseTaken => scenario::take_lease(&mut after),
+        Happening::LeaseTaken => edits::take_lease(&mut after),
         Happening::Dies(slot) => after.cloud.capacity[index(slot)].dead = true,
         Happening::Revives(slot) => after.cloud.capacity[index(slot)].dead = false,
-        Happening::Command(word) => scenario::command(&mut after, word),
+        Happening::Command(word) => edits::command(&mut after, word),
     }
     after.fated += 1;
     Some((Event::Fated(at, fate.state, fate.happens), after))
@@ -213,13 +226,13 @@ fn adversities(universe: &Universe, machines: &Machines, setting: &Setting, all:
     }
     let planned = universe.lease("owner").is_some() && universe.lease("plan").is_some();
     if setting.strangers && planned {
-        add(Event::Stranger, true, &mut |after| scenario::stranger(after));
-        add(Event::RouteDeleted, true, &mut scenario::delete_route);
+        add(Event::Stranger, true, &mut |after| edits::stranger(after));
+        add(Event::RouteDeleted, true, &mut edits::delete_route);
     }
     if setting.thieves && universe.table.get("shop").is_some() {
-        add(Event::LeaseTaken, true, &mut scenario::take_lease);
+        add(Event::LeaseTaken, true, &mut edits::take_lease);
         if universe.table.get("shop").is_some_and(|item| item.contains_key("waiting")) {
-            add(Event::QueueTaken, true, &mut scenario::take_queue);
+            add(Event::QueueTaken, true, &mut edits::take_queue);
         }
     }
     for slot in setting.mortal {
@@ -230,7 +243,7 @@ fn adversities(universe: &Universe, machines: &Machines, setting: &Setting, all:
     }
     for word in setting.commands {
         if planned && universe.lease("command") == Some("none") {
-            add(Event::Command(word), true, &mut |after| scenario::command(after, word));
+            add(Event::Command(word), true, &mut |after| edits::command(after, word));
         }
     }
 }

@@ -102,6 +102,13 @@ impl Process {
             && self.execution.wait_until.is_none_or(|until| until <= now)
     }
 
+    /// Whether it waits: in a Wait, or for an answer.
+    #[must_use]
+    pub fn is_waiting(&self, now: Timestamp) -> bool {
+        let waits = self.hangs.is_some() || self.execution.wait_until.is_some_and(|until| until > now);
+        self.execution.status == Status::Running && waits
+    }
+
     /// When something happens to it by itself.
     #[must_use]
     pub fn wakes_at(&self) -> Option<Timestamp> {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use spillway_asl::interpret::Status;
+use spillway_explore::beginning::beginning;
+use spillway_explore::largest::largest;
 use spillway_explore::machines::{Machines, shipped};
-use spillway_explore::scenario::{beginning, largest};
 use spillway_explore::steps::successors;
 
 /// The most events of an execution's history, and bytes that one state hands on:

@@ -1,0 +1,67 @@
+//! What people and strangers do to routes and leases.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use spillway_asl::items::Item;
+use spillway_core::arn::TargetGroupArn;
+use spillway_core::route::{ActionKind, WeightedGroup};
+
+use crate::machines::MachineName;
+use crate::setting::{group, route, version};
+use crate::universe::Universe;
+
+/// A stranger's edit: a group of their own in the first route.
+pub(crate) fn stranger(universe: &mut Universe) {
+    let arn = TargetGroupArn::parse(group("strange")).expect("a group");
+    let Some(actions) = universe.cloud.routes.get_mut(&*route(1)) else { return };
+    if let ActionKind::Forward(forward) = &mut Arc::make_mut(actions)[0].kind {
+        forward.groups.retain(|group| group.arn != arn);
+        forward.groups.push(WeightedGroup { arn, weight: 10 });
+    }
+    universe.cloud.shifted(universe.now);
+}
+
+/// A stranger deletes the second route.
+pub(crate) fn delete_route(universe: &mut Universe) {
+    universe.cloud.routes.remove(&*route(2));
+    universe.cloud.shifted(universe.now);
+}
+
+/// Someone else's name in the lease, as after a restored backup.
+pub(crate) fn take_lease(universe: &mut Universe) {
+    let lease = |item: &mut Item| {
+        item.insert("owner".into(), json!({"S": MachineName::Release.execution("unknown")}));
+        let fence = item["fence"]["N"].as_str().and_then(|fence| fence.parse::<u64>().ok()).unwrap_or(0);
+        item.insert("fence".into(), json!({"N": (fence + 1).to_string()}));
+    };
+    edit(universe, lease);
+}
+
+/// Someone else's name in the queue: a release that is newer than any.
+pub(crate) fn take_queue(universe: &mut Universe) {
+    let now = spillway_asl::eval::timestamp(universe.now);
+    let waiting = json!({"M": {
+        "execution": {"S": MachineName::Release.execution("unknown")},
+        "intent": {"S": version('9').to_string()},
+        "since": {"S": now},
+        "supersede": {"BOOL": false},
+        "token": {"S": "unknown"},
+    }});
+    edit(universe, |item| {
+        item.insert("waiting".into(), waiting);
+    });
+}
+
+/// An operator's word.
+pub(crate) fn command(universe: &mut Universe, word: &str) {
+    edit(universe, |item| {
+        item.insert("command".into(), json!({"S": word}));
+    });
+}
+
+fn edit(universe: &mut Universe, change: impl FnOnce(&mut Item)) {
+    if let Some(item) = universe.table.items.get_mut("shop") {
+        change(Arc::make_mut(item));
+    }
+}
