@@ -34,6 +34,7 @@ fn hands_out_the_event_and_takes_the_answer() {
     let started = prompt(r#"next; post "invocation/${id%?}/response" "{\"got\": $event}"; read -r line <&3"#).unwrap();
     assert_eq!(started.answer, Answer::Response(json!({"got": {"a": 1}})));
     assert!(started.ready > Duration::ZERO);
+    assert!(started.computed.is_none_or(|computed| computed > Duration::ZERO && computed < started.ready * 2));
     assert!(started.resident_kib.is_none_or(|kib| kib > 500));
 }
 
