@@ -48,12 +48,12 @@ for registry in "$cargo_home"/registry/src/*/; do
 done
 flags=$(printf -- '--remap-path-prefix=%s\037' "${remap[@]}")
 
-# Flags from the environment take the place of cargo-lambda's own, which ask for newer processors: nothing here gains
-# by them. Linked against the runtime's own glibc: against an older one, the programs would load libraries that are
-# parts of it by now.
+# These flags take the place of cargo-lambda's own, which ask for a Haswell or a Neoverse N1, and so what is packed
+# starts on any machine of its architecture. Linked against the runtime's own glibc: against an older one, the programs
+# would load libraries that are parts of it by now.
 CARGO_ENCODED_RUSTFLAGS=${flags%$'\037'} CARGO_INCREMENTAL=0 CARGO_TARGET_DIR=$target PATH=$tools/bin:$PATH \
   cargo lambda build --quiet --release --locked --target "$machine-unknown-linux-gnu.2.34" --lambda-dir "$programs" "${selected[@]}"
 
 cargo run --quiet --locked --package spillway-package -- pack --architecture "$architecture" \
   --budgets infra/package/budgets.txt --programs "$programs" --packages "$packages" \
-  --path "$here" --path "$target" --path "$cargo_home" --path "$sysroot" --path "$tools" "${functions[@]}"
+  --path "$here" --path "$target" --path "$cargo_home" --path "$sysroot" "${functions[@]}"

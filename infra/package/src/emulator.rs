@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(10);
 pub struct Started {
     /// From its start until it asked for an event.
     pub ready: Duration,
+    /// For how much of that it computed, where the system tells: what a small share of a processor stretches.
+    pub computed: Option<Duration>,
     /// The most memory that it had by then, in KiB, where the system tells.
     pub resident_kib: Option<u64>,
     /// What it said to the event.
@@ -127,14 +129,14 @@ pub fn start(mut command: Command, function: &str, event: &Value, limit: Duratio
         Call::InitError(body) => return Err(StartError::Init(String::from_utf8_lossy(&body).into_owned())),
         Call::Response(body) | Call::Error(body) => return Err(unreadable(&body)),
     };
-    let resident_kib = peak_memory(child.0.id());
+    let (computed, resident_kib) = (computed(child.0.id()), peak_memory(child.0.id()));
     let answer = match child.call(&made, "answered it", begun, limit)? {
         Call::Response(body) => Answer::Response(serde_json::from_slice(&body).map_err(|_| unreadable(&body))?),
         Call::Error(body) => error(&body).ok_or_else(|| unreadable(&body))?,
         Call::Next(_) => return Err(StartError::Unreadable("it asked for another event".into())),
         Call::InitError(body) => return Err(unreadable(&body)),
     };
-    Ok(Started { ready, resident_kib, answer })
+    Ok(Started { ready, computed, resident_kib, answer })
 }
 
 fn unreadable(body: &[u8]) -> StartError {
@@ -186,9 +188,19 @@ impl Drop for Running {
     }
 }
 
+fn told_by_system(process: u32, file: &str) -> Option<String> {
+    fs::read_to_string(Path::new("/proc").join(process.to_string()).join(file)).ok()
+}
+
+/// What the first thread, which is the functions' only one while they start, has spent on a processor.
+fn computed(process: u32) -> Option<Duration> {
+    let times = told_by_system(process, "schedstat")?;
+    Some(Duration::from_nanos(times.split_whitespace().next()?.parse().ok()?))
+}
+
 /// `VmHWM`, the peak of the resident set.
 fn peak_memory(process: u32) -> Option<u64> {
-    let status = fs::read_to_string(Path::new("/proc").join(process.to_string()).join("status")).ok()?;
+    let status = told_by_system(process, "status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse().ok()
 }

@@ -14,6 +14,9 @@ use spillway_package::emulator::{self, Answer};
 use spillway_package::package::{self, ENTRY};
 use spillway_package::program::Architecture;
 
+/// Lambda gives a function so long to ask for its first event.
+const LONGEST_START: Duration = Duration::from_secs(10);
+
 type Failure = Box<dyn std::error::Error>;
 
 /// Checks the functions' programs, packs them for Lambda and starts the packages.
@@ -49,7 +52,7 @@ struct Pack {
 /// Starts the program in each archive as Lambda does, gives it an event that it cannot read, and expects it to say so.
 #[derive(Args)]
 struct Start {
-    /// How often; the median is told.
+    /// How often; medians are told.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     times: u32,
     /// A command that executes programs of another architecture, with its arguments: "qemu-aarch64 -L DIRECTORY".
@@ -63,7 +66,7 @@ struct Start {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse() {
         Arguments::Pack(arguments) => pack(&arguments),
-        Arguments::Start(arguments) => start(&arguments),
+        Arguments::Start(arguments) => Ok(start(&arguments)),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -122,47 +125,53 @@ fn pack(arguments: &Pack) -> Result<bool, Failure> {
 }
 
 /// Whether every program came up and said what it should.
-fn start(arguments: &Start) -> Result<bool, Failure> {
+fn start(arguments: &Start) -> bool {
     let mut sound = true;
-    println!("{:20} {:>12} {:>12}  answer to an event that cannot be read", "function", "start", "memory");
+    println!(
+        "{:20} {:>10} {:>10} {:>10}  answer to an event that cannot be read",
+        "function", "start", "computing", "memory"
+    );
     for path in &arguments.archives {
         let function = path.file_stem().unwrap_or_default().to_string_lossy();
-        let place = tempfile::tempdir()?;
-        let program = unpack(path, place.path()).map_err(|error| format!("{}: {error}", path.display()))?;
-        let mut times = Vec::new();
-        let mut memory = 0;
-        let mut answer = None;
-        for _ in 0..arguments.times {
-            let mut words =
-                arguments.through.split_whitespace().map(Into::into).chain([program.clone().into_os_string()]);
-            let mut command = Command::new(words.next().unwrap_or_default());
-            command.args(words);
-            match emulator::start(command, &function, &json!({}), Duration::from_secs(10)) {
-                Ok(started) => {
-                    times.push(started.ready);
-                    memory = memory.max(started.resident_kib.unwrap_or_default());
-                    answer = Some(started.answer);
-                }
-                Err(error) => {
-                    sound = false;
-                    eprintln!("error: {function}: {error}");
-                    break;
-                }
+        match starts(arguments, path, &function) {
+            Ok(starts) => println!("{function:20} {starts}"),
+            Err(error) => {
+                sound = false;
+                eprintln!("error: {function}: {error}");
             }
         }
-        times.sort_unstable();
-        let (Some(median), Some(answer)) = (times.get(times.len() / 2), answer) else { continue };
-        let text = match &answer {
-            Answer::Error { name, message } => format!("{name}: {message}"),
-            Answer::Response(value) => value.to_string(),
-        };
-        println!("{function:20} {:>9.1} ms {:>8.1} MiB  {text}", median.as_secs_f64() * 1e3, memory as f64 / 1024.0);
-        if !matches!(answer, Answer::Error { name, .. } if name == "InvalidInput") {
-            sound = false;
-            eprintln!("error: {function}: it should have said InvalidInput");
-        }
     }
-    Ok(sound)
+    sound
+}
+
+/// What is to be told of an archive's program, if it came up and said what it should each time.
+fn starts(arguments: &Start, archive: &Path, function: &str) -> Result<String, Failure> {
+    let place = tempfile::tempdir()?;
+    let program = unpack(archive, place.path())?;
+    let (mut ready, mut computed, mut memory, mut said) = (Vec::new(), Vec::new(), 0, String::new());
+    for _ in 0..arguments.times {
+        let mut words = arguments.through.split_whitespace().map(Into::into).chain([program.clone().into_os_string()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
+        let started = emulator::start(command, function, &json!({}), LONGEST_START)?;
+        said = match started.answer {
+            Answer::Error { name, message } if name == "InvalidInput" => format!("{name}: {message}"),
+            other => return Err(format!("it should have said InvalidInput, not {other:?}").into()),
+        };
+        ready.push(started.ready);
+        computed.push(started.computed.unwrap_or_default());
+        memory = memory.max(started.resident_kib.unwrap_or_default());
+    }
+    let milliseconds = |times: &mut Vec<Duration>| {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64() * 1e3
+    };
+    Ok(format!(
+        "{:>7.1} ms {:>7.1} ms {:>6.1} MiB  {said}",
+        milliseconds(&mut ready),
+        milliseconds(&mut computed),
+        memory as f64 / 1024.0
+    ))
 }
 
 /// The program in an archive, executable, in `place`.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use spillway_package::emulator::{Answer, StartError, Started, start};
@@ -34,6 +34,7 @@ fn hands_out_the_event_and_takes_the_answer() {
     let started = prompt(r#"next; post "invocation/${id%?}/response" "{\"got\": $event}"; read -r line <&3"#).unwrap();
     assert_eq!(started.answer, Answer::Response(json!({"got": {"a": 1}})));
     assert!(started.ready > Duration::ZERO);
+    assert!(started.computed.is_none_or(|computed| computed > Duration::ZERO && computed < started.ready * 2));
     assert!(started.resident_kib.is_none_or(|kib| kib > 500));
 }
 
@@ -61,7 +62,9 @@ fn tells_how_a_program_failed() {
 fn waits_no_longer_than_it_should() {
     let alive = tempfile::NamedTempFile::new().unwrap();
     let script = format!("echo $$ > {}; next; read -r line <&3", alive.path().display());
+    let begun = Instant::now();
     let error = run(&script, Duration::from_millis(500)).unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(20));
     assert_eq!(error.to_string(), "it has not answered it after 0.5 s");
     let process = fs::read_to_string(alive.path()).unwrap();
     assert!(!std::path::Path::new("/proc").join(process.trim()).exists());

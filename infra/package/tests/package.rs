@@ -216,10 +216,10 @@ mod archives {
     /// What a later version of a library may change, and with it every hash that was written down.
     #[test]
     fn of_the_same_program_are_the_same_bytes() {
-        let text: Vec<u8> = (0..100_000_u32).flat_map(|number| (number.wrapping_mul(number)).to_le_bytes()).collect();
+        let text: String = (0..50_000_u32).map(|number| number.wrapping_mul(number).to_string()).collect();
         assert_eq!(
-            sha256(&archive(&text).unwrap()),
-            "c71b6b8c4fde08ce0c0e9ba2d15bad8b50217688df747a41f96fc56559844cf2"
+            sha256(&archive(text.as_bytes()).unwrap()),
+            "b4449802dde4431c05fefeed8cdb0fda32c25df06de829ec3d776a696285c168"
         );
     }
 }
