@@ -1,5 +1,6 @@
 //! The definition that Terraform renders is the one that releases read.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
@@ -93,6 +94,89 @@ fn terraform_changes_no_field_and_no_default() {
         least["strategy"] = json!({ "type": strategy });
         assert_same(&module, &least);
     }
+}
+
+/// The numbers and words in it, by their place.
+fn leaves(place: &str, value: &Value, into: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, value)| leaves(&format!("{place}/{name}"), value, into));
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, value)| leaves(&format!("{place}/{index}"), value, into));
+        }
+        leaf => drop(into.insert(place.to_owned(), leaf.clone())),
+    }
+}
+
+/// The example shows the defaults: one in which nothing is as by default shows that every field is passed on.
+#[test]
+fn terraform_passes_on_every_field() {
+    let Some(module) = Module::new("service", "passing") else { return };
+    let mut definition: Value = serde_json::from_str(EXAMPLE).unwrap();
+    let step = |weight: f64| json!({"weight": weight, "minimum_time_seconds": 61, "max_step_seconds": 601});
+    let alarm =
+        json!({"arn": definition["health"]["alarms"][0]["arn"], "on_insufficient_data": "rollback", "dry_run": true});
+    let mut metric = definition["health"]["metrics"][0].clone();
+    metric["tolerance"] = json!(1.5);
+    for (name, value) in [
+        (
+            "strategy",
+            json!({
+                "type": "linear", "canary": {"steps": [step(2.5), step(10.0), step(30.0), step(60.0), step(90.0)]},
+                "linear": {"increment": 47.5}, "minimum_time_seconds": 60, "max_step_seconds": 300, "adapt": "as_written",
+                "approval_at": [0, 47.5],
+            }),
+        ),
+        (
+            "readiness",
+            json!({"timeout_seconds": 900, "poll_seconds": 20, "minimum_healthy_percent": 50, "warm_up_seconds": 30}),
+        ),
+        ("traffic", json!({"settle_seconds": 30, "on_split_mismatch": "continue"})),
+        (
+            "health",
+            json!({
+                "period_seconds": 120, "check_seconds": 90, "metric_lag_seconds": 100, "hold_seconds": 700,
+                "on_inconclusive": "pause", "max_error_rate": 2.5, "dry_run": ["hosts", "latency"], "alarms": [alarm],
+                "metrics": [metric],
+                "latency": {
+                    "quantiles": ["p99", "p50"], "objectives": {"p50": 0.1, "p99": 0.8}, "margin_percent": 20,
+                    "floor_milliseconds": 1,
+                },
+            }),
+        ),
+        ("retirement", json!({"window_seconds": 1800, "quiet_seconds": 200})),
+        ("on_conflict", json!("supersede")),
+    ] {
+        definition[name] = value;
+    }
+    for (point, seconds) in
+        [("before_traffic", 60), ("after_step", 61), ("before_promotion", 62), ("after_rollback", 63)]
+    {
+        definition["hooks"][point]["timeout_seconds"] = seconds.into();
+    }
+
+    let mut least = definition.clone();
+    for name in ["readiness", "traffic", "hooks", "health", "retirement", "on_conflict"] {
+        least.as_object_mut().unwrap().remove(name);
+    }
+    least["strategy"] = json!({ "type": "canary" });
+    let [mut theirs, mut defaults] = [BTreeMap::new(), BTreeMap::new()];
+    for (definition, all) in [(&definition, &mut theirs), (&least, &mut defaults)] {
+        let read = ServiceDefinition::from_json(&definition.to_string()).unwrap_or_else(|error| panic!("{error}"));
+        let mut value = serde_json::to_value(read).unwrap();
+        let named = value.as_object_mut().unwrap();
+        named.retain(|name, _| !["service", "routes", "slots", "test_routes"].contains(&name.as_str()));
+        leaves("", &value, all);
+    }
+    let as_by_default: Vec<&String> =
+        theirs.iter().filter(|(place, leaf)| defaults.get(*place) == Some(*leaf)).map(|(place, _)| place).collect();
+    assert!(as_by_default.is_empty(), "{as_by_default:?}");
+    assert!(
+        defaults.keys().all(|place| theirs.contains_key(place) || place.starts_with("/health/latency/quantiles")),
+        "{defaults:?}"
+    );
+    assert_same(&module, &definition);
 }
 
 /// The definitions that the lab runs, in every form that it has, and a release with the one that Terraform rendered.

@@ -170,7 +170,7 @@ fn a_service_sleeps_and_wakes_as_it_was() {
 
         let output = world.run(&program, "wake").unwrap();
         assert_eq!((output["outcome"].as_str(), world.desired()), (Some("awake"), [3, 0]), "{kind}");
-        let least = if kind == "ecs" { 0 } else { 1 };
+        let least = u64::from(kind == "groups");
         assert_eq!(world.capacity["shop-blue"].1, least, "{kind}");
         let lease = world.lease();
         assert!(lease["freeze"].is_null() && lease["asleep"].is_null() && lease["fence"]["N"] == "7", "{lease}");

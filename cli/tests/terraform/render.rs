@@ -40,7 +40,7 @@ impl Module {
     /// Prepares a module of this name for a test; `None`, and a word about it, where there is no `terraform`.
     pub fn new(name: &str, test: &str) -> Option<Self> {
         if Command::new("terraform").arg("version").output().is_err() {
-            eprintln!("NOT CHECKED: {test} needs terraform, which is not on the path");
+            eprintln!("NOT CHECKED: what Terraform makes of the module {name} ({test}): terraform is not on the path");
             return None;
         }
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("terraform-{name}-{test}"));

@@ -27,6 +27,7 @@ variable "tags" {
   description = "Tags of everything that is made here, besides spillway:service."
   type        = map(string)
   default     = {}
+  nullable    = false
 
   validation {
     condition     = alltrue([for key in keys(var.tags) : !startswith(key, "aws:") && !startswith(key, "spillway:")])
@@ -38,12 +39,14 @@ variable "dry_run" {
   description = "Whether everything runs and looks, and changes nothing: executions end with what they would have done, and their roles may not change anything. Look at that first, then switch it off."
   type        = bool
   default     = true
+  nullable    = false
 }
 
 variable "timezone" {
   description = "Name of the time zone that all times are in, from the IANA time zone database."
   type        = string
   default     = "UTC"
+  nullable    = false
 
   validation {
     condition     = can(regex("^[A-Za-z0-9_+/-]{1,50}$", var.timezone))
@@ -108,6 +111,7 @@ variable "longest_sleep_hours" {
   description = "How long no release starts after sleep, should wake not come: longer than the longest night or weekend."
   type        = number
   default     = 72
+  nullable    = false
 
   validation {
     condition     = var.longest_sleep_hours >= 1 && var.longest_sleep_hours <= 2160 && floor(var.longest_sleep_hours) == var.longest_sleep_hours
@@ -153,6 +157,7 @@ variable "alarm_actions" {
   description = "ARNs of SNS topics and the like that are told when an execution failed or could not be started."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for arn in var.alarm_actions : startswith(arn, "arn:")])
