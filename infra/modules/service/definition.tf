@@ -76,6 +76,7 @@ locals {
 }
 
 resource "aws_ssm_parameter" "definition" {
+  #checkov:skip=CKV2_AWS_34:A definition names resources and numbers, and holds no secret
   count = var.releases_enabled ? 1 : 0
 
   name        = "${var.engine.parameter_prefix}${var.service}"

@@ -79,8 +79,11 @@ output "test_route_arns" {
 }
 
 output "adopted_arns" {
-  description = "ARNs of what Spillway changes and this module did not make, so that it does not carry the tag spillway:managed: for the engine's managed_arns."
-  value       = { routes = concat(var.adopt.routes, var.adopt.test_routes), target_groups = concat(var.adopt.target_groups.blue, var.adopt.target_groups.green) }
+  description = "What Spillway changes and this module did not make, so that it may lack the tag spillway:managed: listener_rules and listeners, for the engine's managed_arns."
+  value = {
+    listener_rules = [for arn in concat(var.adopt.routes, var.adopt.test_routes) : arn if strcontains(arn, ":listener-rule/")]
+    listeners      = [for arn in concat(var.adopt.routes, var.adopt.test_routes) : arn if strcontains(arn, ":listener/")]
+  }
 }
 
 output "compute" {

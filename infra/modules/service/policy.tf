@@ -4,6 +4,7 @@ variable "strategy" {
   description = "How traffic moves: canary, linear, blue_green or all_at_once. This alone switches; the settings of the others may stay."
   type        = string
   default     = "canary"
+  nullable    = false
 
   validation {
     condition     = contains(["canary", "linear", "blue_green", "all_at_once"], var.strategy)
@@ -20,7 +21,8 @@ variable "canary" {
       max_step_seconds     = optional(number)
     }))
   })
-  default = { steps = [{ weight = 1 }, { weight = 5 }, { weight = 25 }, { weight = 50 }, { weight = 95 }] }
+  default  = { steps = [{ weight = 1 }, { weight = 5 }, { weight = 25 }, { weight = 50 }, { weight = 95 }] }
+  nullable = false
 
   validation {
     condition     = length(var.canary.steps) >= 1 && length(var.canary.steps) <= 20
@@ -60,6 +62,7 @@ variable "linear" {
   description = "The linear strategy: percent added by each step, from 5 to 95 in steps of 0.1; the last step is 95 %."
   type        = object({ increment = number })
   default     = { increment = 20 }
+  nullable    = false
 
   validation {
     condition     = var.linear.increment >= 5 && var.linear.increment <= 95 && abs(var.linear.increment * 10 - floor(var.linear.increment * 10 + 0.5)) < 0.000001
@@ -71,6 +74,7 @@ variable "minimum_time_seconds" {
   description = "Seconds that a step lasts at least; the bake of blue_green and all_at_once."
   type        = number
   default     = 180
+  nullable    = false
 
   validation {
     condition     = var.minimum_time_seconds >= 0 && var.minimum_time_seconds <= 86400 && floor(var.minimum_time_seconds) == var.minimum_time_seconds
@@ -82,6 +86,7 @@ variable "max_step_seconds" {
   description = "Seconds after which a step without proof is decided by health.on_inconclusive."
   type        = number
   default     = 600
+  nullable    = false
 
   validation {
     condition     = var.max_step_seconds >= 1 && var.max_step_seconds <= 604800 && floor(var.max_step_seconds) == var.max_step_seconds
@@ -98,6 +103,7 @@ variable "adapt" {
   description = "Whether planning may fit the steps to the expected traffic: auto or as_written."
   type        = string
   default     = "auto"
+  nullable    = false
 
   validation {
     condition     = contains(["auto", "as_written"], var.adapt)
@@ -109,6 +115,7 @@ variable "approval_at" {
   description = "Weights in percent beyond which a release goes only with a person's approval; 0 is before the first users."
   type        = list(number)
   default     = []
+  nullable    = false
 
   validation {
     condition     = length(var.approval_at) <= 20 && length(distinct(var.approval_at)) == length(var.approval_at)
@@ -129,7 +136,8 @@ variable "readiness" {
     minimum_healthy_percent = optional(number, 100)
     warm_up_seconds         = optional(number, 0)
   })
-  default = {}
+  default  = {}
+  nullable = false
 
   validation {
     condition = alltrue([
@@ -150,7 +158,8 @@ variable "traffic" {
     settle_seconds    = optional(number, 60)
     on_split_mismatch = optional(string, "rollback")
   })
-  default = {}
+  default  = {}
+  nullable = false
 
   validation {
     condition     = var.traffic.settle_seconds >= 0 && var.traffic.settle_seconds <= 3600 && floor(var.traffic.settle_seconds) == var.traffic.settle_seconds
@@ -171,7 +180,8 @@ variable "hooks" {
     before_promotion = optional(object({ function = string, timeout_seconds = optional(number, 600) }))
     after_rollback   = optional(object({ function = string, timeout_seconds = optional(number, 600) }))
   })
-  default = {}
+  default  = {}
+  nullable = false
 
   validation {
     condition     = alltrue([for hook in values(var.hooks) : can(regex("^arn:aws[a-z-]*:lambda:[A-Za-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]{1,140}(:[A-Za-z0-9$_-]{1,128})?$", hook.function)) if hook != null])
@@ -213,7 +223,8 @@ variable "health" {
     })), [])
     dry_run = optional(list(string), [])
   })
-  default = {}
+  default  = {}
+  nullable = false
 
   validation {
     condition     = contains([1, 5, 10, 30], var.health.period_seconds) || var.health.period_seconds >= 60 && var.health.period_seconds <= 3600 && var.health.period_seconds % 60 == 0
@@ -311,7 +322,8 @@ variable "retirement" {
     window_seconds = optional(number, 3600)
     quiet_seconds  = optional(number, 300)
   })
-  default = {}
+  default  = {}
+  nullable = false
 
   validation {
     condition = alltrue([
@@ -326,6 +338,7 @@ variable "on_conflict" {
   description = "What becomes of a release that comes while another one runs: reject, queue (it waits, and the newest that waits takes the place of those before) or supersede (the same, and the running one is rolled back)."
   type        = string
   default     = "reject"
+  nullable    = false
 
   validation {
     condition     = contains(["reject", "queue", "supersede"], var.on_conflict)

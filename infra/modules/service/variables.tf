@@ -31,6 +31,7 @@ variable "tags" {
   description = "Tags of everything that is made here, besides spillway:service and spillway:managed."
   type        = map(string)
   default     = {}
+  nullable    = false
 
   validation {
     condition     = alltrue([for key in keys(var.tags) : !startswith(key, "aws:") && !contains(["spillway:service", "spillway:managed"], key)])
@@ -42,6 +43,7 @@ variable "releases_enabled" {
   description = "Whether releases may start. Without, the definition is taken out of the parameter store, so that every start is Refused; a release that runs, an undo and a retirement go on."
   type        = bool
   default     = true
+  nullable    = false
 }
 
 variable "compute" {
@@ -181,7 +183,8 @@ variable "listener_rules" {
     headers            = optional(map(list(string)), {})
     stickiness_seconds = optional(number)
   }))
-  default = {}
+  default  = {}
+  nullable = false
 
   validation {
     condition     = alltrue([for name in keys(var.listener_rules) : can(regex("^[A-Za-z0-9_-]{1,64}$", name))])
@@ -223,7 +226,8 @@ variable "adopt" {
     routes      = optional(list(string), [])
     test_routes = optional(list(string), [])
   })
-  default = {}
+  default  = {}
+  nullable = false
 
   validation {
     condition     = alltrue([for arn in concat(var.adopt.target_groups.blue, var.adopt.target_groups.green) : can(regex("^arn:aws[a-z-]*:elasticloadbalancing:[A-Za-z0-9-]+:[0-9]{12}:targetgroup/[A-Za-z0-9-]+/[A-Za-z0-9]+$", arn))])
@@ -278,7 +282,8 @@ variable "alarms" {
     healthy_hosts        = optional(bool, true)
     stop_releases        = optional(bool, false)
   })
-  default = {}
+  default  = {}
+  nullable = false
 
   validation {
     condition     = alltrue([for arn in var.alarms.actions : startswith(arn, "arn:")])
@@ -310,4 +315,5 @@ variable "dashboard" {
   description = "Whether to make a CloudWatch dashboard with both slots side by side. The first three of an account cost nothing."
   type        = bool
   default     = true
+  nullable    = false
 }

@@ -30,6 +30,7 @@ variable "tags" {
   description = "Tags of everything that is made here, besides spillway:service."
   type        = map(string)
   default     = {}
+  nullable    = false
 
   validation {
     condition     = alltrue([for key in keys(var.tags) : !startswith(key, "aws:") && key != "spillway:service"])
@@ -41,6 +42,7 @@ variable "releases_enabled" {
   description = "Whether pushes and schedules start releases; the service module's output of that name. Without, both are disabled, and what is pushed meanwhile is not made up for."
   type        = bool
   default     = true
+  nullable    = false
 }
 
 variable "on_conflict" {
@@ -205,6 +207,7 @@ variable "alarm_actions" {
   description = "ARNs of SNS topics and the like that are told when a start went to the dead-letter queue."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for arn in var.alarm_actions : startswith(arn, "arn:")])

@@ -852,6 +852,17 @@ run "refuses_a_definition_of_more_than_8192_bytes" {
   expect_failures = [output.definition]
 }
 
+run "refuses_more_alarms_than_20" {
+  command = plan
+
+  variables {
+    alarms = { stop_releases = true }
+    health = { alarms = [for n in range(19) : { arn = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:a${n}" }] }
+  }
+
+  expect_failures = [output.definition]
+}
+
 run "refuses_more_history_than_an_execution_has" {
   command = plan
 
@@ -877,9 +888,8 @@ run "refuses_more_than_29_days" {
   command = plan
 
   variables {
-    strategy         = "all_at_once"
-    max_step_seconds = 604800
-    health           = { period_seconds = 300, check_seconds = 900 }
+    strategy = "all_at_once"
+    health   = { period_seconds = 300, check_seconds = 3600 }
   }
 
   expect_failures = [output.definition]

@@ -188,7 +188,7 @@ run "adopts_what_exists" {
   }
 
   assert {
-    condition     = length(output.adopted_arns.routes) == 3 && length(output.adopted_arns.target_groups) == 4
+    condition     = length(output.adopted_arns.listener_rules) == 2 && output.adopted_arns.listeners == ["arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/app/shop/50dc6c495c0c9188/f2f7dc8efc522ab2"]
     error_message = "The engine must be told of everything that lacks the tag."
   }
 
