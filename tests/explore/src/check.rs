@@ -139,9 +139,11 @@ impl Heard<'_> {
     }
 
     fn is_for_good(&self) -> bool {
-        [CONDITION_FAILED, "ExecutionAlreadyExistsException", "ParameterNotFoundException", QUERY_EVALUATION_ERROR]
+        [CONDITION_FAILED, "ParameterNotFoundException", QUERY_EVALUATION_ERROR]
             .into_iter()
             .any(|name| self.error.ends_with(name))
+            // Guards wait a minute for an execution to exist, and then ask again: users are half-released meanwhile.
+            || (self.machine == MachineName::Guard && self.error.ends_with("ExecutionDoesNotExistException"))
     }
 
     fn is_expected(&self, machines: &Machines) -> bool {

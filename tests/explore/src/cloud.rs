@@ -19,7 +19,7 @@ use spillway_core::targets::TargetState;
 /// The share of them that fails on a sound version, and on a sick one.
 const ERRORS: [f64; 2] = [0.001, 0.2];
 /// How long after a write reads may still tell what was there before.
-const LATE: SignedDuration = SignedDuration::from_secs(5);
+const LATE: SignedDuration = SignedDuration::from_secs(30);
 /// How long ago weights still matter.
 const MEMORY: SignedDuration = SignedDuration::from_hours(2);
 

@@ -30,7 +30,9 @@ pub(crate) fn delete_route(universe: &mut Universe) {
 
 /// Someone else's name in the lease, as after a restored backup.
 pub(crate) fn take_lease(universe: &mut Universe) {
+    let intent = version('9').to_string();
     let lease = |item: &mut Item| {
+        item.insert("intent".into(), json!({"S": intent}));
         item.insert("owner".into(), json!({"S": MachineName::Release.execution("unknown")}));
         let fence = item["fence"]["N"].as_str().and_then(|fence| fence.parse::<u64>().ok()).unwrap_or(0);
         item.insert("fence".into(), json!({"N": (fence + 1).to_string()}));

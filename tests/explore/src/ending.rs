@@ -74,7 +74,7 @@ fn said(weight: Option<u16>) -> String {
 
 fn end(process: &Process) -> String {
     let name = match &*process.execution.name {
-        name @ ("first" | "second") => format!(" {name}"),
+        name @ ("first" | "second" | "third") => format!(" {name}"),
         _ => String::new(),
     };
     let end = match &process.execution.status {

@@ -70,6 +70,8 @@ pub enum Happening {
     Passes(i64),
     /// The second execution comes.
     Second,
+    /// A third release comes.
+    Third,
     /// Someone else's name is written into the lease.
     LeaseTaken,
     /// A slot's tasks fail their health checks from now on.
@@ -174,6 +176,7 @@ impl std::fmt::Display for Happening {
             Self::Stopped => f.write_str("it is stopped"),
             Self::Redriven => f.write_str("it is redriven"),
             Self::Second => f.write_str("the second execution comes"),
+            Self::Third => f.write_str("a third release comes"),
             Self::LeaseTaken => f.write_str("someone writes another owner into the lease"),
             Self::Dies(slot) => write!(f, "the tasks of {slot} fail their health checks"),
             Self::Revives(slot) => write!(f, "the tasks of {slot} pass their health checks again"),

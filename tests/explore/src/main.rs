@@ -22,7 +22,7 @@ struct Arguments {
     /// Take each part out of the machines, one at a time, and tell which the small settings do not miss. Takes long.
     #[arg(long)]
     mutants: bool,
-    /// Only settings whose name contains this.
+    /// Only settings, or mutants, whose name contains this.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
     /// Stop a setting after so many states.
@@ -40,7 +40,8 @@ fn main() -> ExitCode {
         }
     };
     if mutants {
-        let all = mutants::all(&shipped());
+        let mut all = mutants::all(&shipped());
+        all.retain(|mutant| mutant.to_string().contains(&only));
         let count = all.len();
         let unnoticed = mutants::unnoticed(&shipped(), all);
         println!("{} of {count} are not missed", unnoticed.len());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::ending::Endings;
 use crate::machines::{MachineName, Machines, Sources};
@@ -66,7 +66,7 @@ pub fn all(sources: &Sources) -> Vec<Mutant> {
             if definition["Arguments"].get("ConditionExpression").is_some() {
                 add("condition".into(), &|source| {
                     if let Some(Value::Object(arguments)) = source.pointer_mut(&path("Arguments")) {
-                        arguments.remove("ConditionExpression");
+                        unconditional(arguments);
                     }
                 });
             }
@@ -115,10 +115,13 @@ pub fn unnoticed(sources: &Sources, mutants: Vec<Mutant>) -> Vec<String> {
 fn is_noticed(mutant: &Mutant, known: &[Known]) -> bool {
     let Ok(machines) = Machines::of(&mutant.sources) else { return true };
     let place = (mutant.machine, mutant.state.clone());
-    known
-        .iter()
-        .filter(|known| known.covered.contains(&place))
-        .any(|known| explore(&known.setting, &machines, Some(&known.endings), ENOUGH).counterexample.is_some())
+    let comes_to_it = || known.iter().filter(|known| known.covered.contains(&place));
+    let is_missed = |setting: &Setting, endings: &Endings| {
+        explore(setting, &machines, Some(endings), ENOUGH).counterexample.is_some()
+    };
+    // What is missed although nothing goes wrong is missed at once.
+    comes_to_it().any(|known| is_missed(&Setting { adversities: 0, ..known.setting.clone() }, &known.endings))
+        || comes_to_it().any(|known| is_missed(&known.setting, &known.endings))
 }
 
 /// What becomes of these, on two threads.
@@ -146,6 +149,21 @@ fn names(entry: &Value) -> String {
 fn remove(source: &mut Value, state: &str, field: &str) {
     if let Some(Value::Object(definition)) = source.pointer_mut(&format!("/States/{state}")) {
         definition.remove(field);
+    }
+}
+
+/// Takes the condition out, and with it the names and values that nothing else uses: DynamoDB refuses those.
+fn unconditional(arguments: &mut Map<String, Value>) {
+    arguments.remove("ConditionExpression");
+    let update = arguments["UpdateExpression"].as_str().unwrap_or_default().to_owned();
+    let words: BTreeSet<&str> = update.split(|at: char| !(at.is_alphanumeric() || "_:#".contains(at))).collect();
+    for field in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
+        if let Some(Value::Object(used)) = arguments.get_mut(field) {
+            used.retain(|name, _| words.contains(name.as_str()));
+            if used.is_empty() {
+                arguments.remove(field);
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 use spillway_core::slot::Slot;
 
 use crate::event::Happening::{
-    Command, Dies, Goes, LeaseTaken, Passes, Redriven, Revives, Second as Comes, Slow, Stopped,
+    Command, Dies, Goes, LeaseTaken, Passes, Redriven, Revives, Second as Comes, Slow, Stopped, Third,
 };
 use crate::event::{Fate, Way};
 use crate::machines::MachineName::{self, Guard, Release, Retire, Rollback};
@@ -85,8 +85,17 @@ fn beginnings() -> Vec<Setting> {
         stolen(setting("a sound release, and thieves", |_| {})),
         stolen(sick(setting("a sick release, and thieves", |_| {}))),
         Setting { stale: true, ..setting("reads that are late", hooks) },
+        Setting {
+            stale: true,
+            ..met(setting("reads that are late for the next release", |_| {}), another(), Retire, "RollbackWindow")
+        },
         Setting { unknown: true, ..setting("no such service", |_| {}) },
+        Setting { input: json!({}), ..heard(setting("an input that says nothing", |_| {})) },
         stolen(with(setting("an acquisition whose answer is lost", |_| {}), vec![hangs(Release, "AcquireLease")])),
+        with(
+            setting("an adoption that comes too late", |_| {}),
+            vec![hangs(Release, "AcquireLease"), fate(Release, "AdoptLease", LeaseTaken)],
+        ),
         with(setting("a plan that cannot be made", |_| {}), vec![down(Release, "PlanRelease")]),
         with(setting("a lease of nobody's", |_| {}), vec![fate(Release, "Bake", LeaseTaken)]),
         // What is left of the lease would not do for the function after it.
@@ -95,6 +104,7 @@ fn beginnings() -> Vec<Setting> {
             vec![hangs(Release, "PrepareCandidate"), fate(Release, "PrepareCandidate", Slow(25))],
         ),
         with(setting("a promotion whose answer is lost", |_| {}), vec![hangs(Release, "FreePromoted")]),
+        with(setting("a promotion that comes too late", |_| {}), vec![fate(Release, "FreePromoted", LeaseTaken)]),
     ]
 }
 
@@ -128,10 +138,10 @@ fn deaths() -> Vec<Setting> {
         )),
         stolen(with(setting("a release that died", |_| {}), dies())),
         with(setting("a release that died with the stable slot", |_| {}), [vec![dead], dies()].concat()),
-        with(
+        stolen(with(
             setting("a release that died early", |_| {}),
             vec![fate(Release, "PlanRelease", Goes(Way::StoppedDuring(0)))],
-        ),
+        )),
     ]
 }
 
@@ -156,10 +166,10 @@ fn retirements() -> Vec<Setting> {
         met(setting("a release before the retirement", |_| {}), another(), Retire, "RollbackWindow"),
         met(setting("a release during the retirement", conflict("queue")), another(), Retire, "Teardown"),
         stolen(sticky(setting("sticky clients", |_| {}))),
-        with(
+        stolen(with(
             sticky(setting("a slow retirement", |_| {})),
             vec![hangs(Retire, "Teardown"), fate(Retire, "Teardown", Slow(25))],
-        ),
+        )),
     ]
 }
 
@@ -171,6 +181,12 @@ fn several() -> Vec<Setting> {
         next("the next release is turned away", "reject"),
         stolen(next("the next release waits", "queue")),
         stolen(next("the next release supersedes", "supersede")),
+        met(
+            heard(setting("the next release comes at the last moment", conflict("supersede"))),
+            another(),
+            Release,
+            "FreePromoted",
+        ),
         met(heard(setting("the same version during the release", conflict("queue"))), same.clone(), Release, "Bake"),
         met(setting("the same version afterwards", |_| {}), same, Retire, "RollbackWindow"),
     ]
@@ -183,20 +199,26 @@ fn queues() -> Vec<Setting> {
     vec![
         then(next("a waiter that dies"), [stopped.clone()]),
         calm(then(next("a waiter that is redriven"), [stopped, fate(Guard, "ForgetWaiter", Redriven)])),
+        // It hears of it when its token's time is up.
+        then(next("a waiter that is outrun"), [fate(Release, "Queue", Third)]),
+        then(
+            met(heard(setting("a superseder that is outrun", conflict("supersede"))), another(), Release, "Bake"),
+            [fate(Release, "Supersede", Third)],
+        ),
         then(next("a turn that is taken"), [fate(Release, "AcquireInTurn", LeaseTaken)]),
         then(next("a turn whose answer is lost"), [hangs(Release, "AcquireInTurn")]),
         then(
             met(
-                heard(setting("a day in the queue", |definition| {
+                stolen(heard(setting("a day in the queue", |definition| {
                     definition["on_conflict"] = "queue".into();
                     definition["strategy"]["canary"]["steps"] = json!([{"weight": 50, "max_step_seconds": 86_600}]);
                     definition["health"]["check_seconds"] = 300.into();
-                })),
+                }))),
                 another(),
                 Release,
                 "Bake",
             ),
-            [fate(Release, "Queue", Passes(86_400))],
+            [fate(Release, "Queue", Passes(86_460))],
         ),
         Setting {
             faults: false,

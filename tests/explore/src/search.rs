@@ -1,6 +1,6 @@
 //! Breadth first, so that the first counterexample is a shortest one.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use spillway_asl::machine::State;
@@ -30,6 +30,8 @@ pub struct Found {
     pub endings: BTreeSet<String>,
     /// How many transitions were something going wrong.
     pub faults: usize,
+    /// Whether there were more states than were asked for.
+    pub cut_short: bool,
     /// The longest way.
     pub depth: u32,
     /// The states that executions rested at, ended in or went through.
@@ -51,6 +53,31 @@ pub struct Counterexample {
     pub executions: Vec<String>,
 }
 
+/// The ways on which nothing goes wrong.
+#[derive(Default)]
+struct Paths {
+    /// Each step: where it leads, and where it comes from.
+    steps: Vec<(u32, u32)>,
+    /// Where nothing happens any more.
+    ends: Vec<u32>,
+}
+
+impl Paths {
+    /// The first of so many moments from which no end is come to.
+    fn endless(mut self, moments: usize) -> Option<u32> {
+        self.steps.sort_unstable();
+        let mut ends = vec![false; moments];
+        while let Some(moment) = self.ends.pop() {
+            if !std::mem::replace(&mut ends[moment as usize], true) {
+                let first = self.steps.partition_point(|(to, _)| *to < moment);
+                let to_here = self.steps[first..].iter().take_while(|(to, _)| *to == moment);
+                self.ends.extend(to_here.map(|(_, from)| *from));
+            }
+        }
+        ends.iter().position(|ends| !ends).and_then(|moment| u32::try_from(moment).ok())
+    }
+}
+
 struct Node {
     parent: u32,
     depth: u32,
@@ -67,7 +94,8 @@ pub fn explore(setting: &Setting, machines: &Machines, endings: Option<&Endings>
     let began = Instant::now();
     let mut found = Found::default();
     let first = beginning(setting, machines);
-    let mut seen = HashSet::from([first.fingerprint()]);
+    let mut seen = HashMap::from([(first.fingerprint(), 0_u32)]);
+    let mut paths = Paths::default();
     let mut nodes = vec![Node { parent: 0, depth: 0, event: None }];
     let mut queue: VecDeque<(u32, Universe)> = VecDeque::from([(0, first)]);
     'search: while let Some((number, universe)) = queue.pop_front() {
@@ -78,6 +106,7 @@ pub fn explore(setting: &Setting, machines: &Machines, endings: Option<&Endings>
         let is_late = |event: &Event| matches!(event, Event::Told(_)) && setting.hearing != Hearing::Always;
         if next.iter().all(|(event, _)| event.is_adverse() || is_late(event)) {
             found.ends += 1;
+            paths.ends.push(number);
             let ending = ending(&universe);
             violation = check::violated_in_the_end(&universe)
                 .or_else(|| {
@@ -100,7 +129,12 @@ pub fn explore(setting: &Setting, machines: &Machines, endings: Option<&Endings>
                 violation = Some((violated, Some((event, after))));
                 break;
             }
-            if !seen.insert(after.fingerprint()) {
+            let fresh = u32::try_from(nodes.len()).expect("fewer states");
+            let known = *seen.entry(after.fingerprint()).or_insert(fresh);
+            if !event.is_adverse() {
+                paths.steps.push((known, number));
+            }
+            if known != fresh {
                 continue;
             }
             for process in &after.executions {
@@ -108,16 +142,23 @@ pub fn explore(setting: &Setting, machines: &Machines, endings: Option<&Endings>
             }
             found.depth = found.depth.max(depth);
             nodes.push(Node { parent: number, depth, event: Some(event) });
-            let fresh = u32::try_from(nodes.len() - 1).expect("fewer states");
             queue.push_back((fresh, after));
         }
         if let Some((violation, last)) = violation {
-            found.counterexample = Some(trace(&nodes, number, violation, last, &universe));
+            found.counterexample = Some(trace(&nodes, number, violation, last, Some(&universe)));
             break 'search;
         }
         if seen.len() > most_states {
+            found.cut_short = true;
             break 'search;
         }
+    }
+    if found.counterexample.is_none()
+        && !found.cut_short
+        && let Some(number) = paths.endless(nodes.len())
+    {
+        let violation = "it goes round in circles from here".to_owned();
+        found.counterexample = Some(trace(&nodes, number, violation, None, None));
     }
     found.states = seen.len();
     found.elapsed = began.elapsed();
@@ -129,7 +170,7 @@ fn trace(
     number: u32,
     violation: String,
     last: Option<(Event, Universe)>,
-    universe: &Universe,
+    universe: Option<&Universe>,
 ) -> Counterexample {
     let mut events = Vec::new();
     let mut at = number;
@@ -138,8 +179,12 @@ fn trace(
         at = nodes[at as usize].parent;
     }
     events.reverse();
-    let ending = last.as_ref().map_or(universe, |(_, after)| after);
-    let executions = ending.executions.iter().map(|process| process.execution.arn.to_string()).collect();
+    let ending = last.as_ref().map(|(_, after)| after).or(universe);
+    let executions = ending
+        .into_iter()
+        .flat_map(|ending| &ending.executions)
+        .map(|process| process.execution.arn.to_string())
+        .collect();
     events.extend(last.map(|(event, _)| event));
     Counterexample { violation, events, executions }
 }

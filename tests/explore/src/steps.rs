@@ -14,7 +14,7 @@ use crate::event::{Event, Fate, Happening, Way};
 use crate::invocation::{self, Outcome, Ran, Times};
 use crate::machines::{MachineName, Machines};
 use crate::script::Script;
-use crate::setting::{Hearing, Second, Setting};
+use crate::setting::{Hearing, Second, Setting, version};
 use crate::universe::{Invocation, Process, Universe};
 
 /// Everything that can happen next, and what it leads to. Deterministic, in a fixed order.
@@ -66,7 +66,7 @@ fn fulfilled(universe: &Universe, fate: &Fate, machines: &Machines, setting: &Se
         let is_ready = process.is_ready(universe.now);
         let is_due = match fate.happens {
             Happening::Goes(_) | Happening::Slow(_) => is_ready,
-            Happening::Stopped | Happening::Passes(_) => process.is_waiting(universe.now),
+            Happening::Stopped | Happening::Passes(_) | Happening::Third => process.is_waiting(universe.now),
             _ => process.execution.status == Status::Running,
         };
         is_due && process.machine == fate.machine && *process.execution.state == *fate.state
@@ -88,6 +88,7 @@ fn fulfilled(universe: &Universe, fate: &Fate, machines: &Machines, setting: &Se
             time_out(&mut after, machines);
         }
         Happening::Second => second(&mut after, machines, setting),
+        Happening::Third => start(&mut after, machines, MachineName::Release, "third", version('4')),
         Happening::LeaseTaken => edits::take_lease(&mut after),
         Happening::Dies(slot) => after.cloud.capacity[index(slot)].dead = true,
         Happening::Revives(slot) => after.cloud.capacity[index(slot)].dead = false,

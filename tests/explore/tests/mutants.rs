@@ -1,7 +1,5 @@
 //! The explorer notices when a part of a machine is missing.
 
-use std::collections::BTreeSet;
-
 use spillway_explore::ending::Endings;
 use spillway_explore::machines::{Machines, shipped};
 use spillway_explore::mutants::{self, Mutant};
@@ -9,21 +7,16 @@ use spillway_explore::scenario;
 use spillway_explore::search::explore;
 use spillway_explore::setting::Setting;
 
-/// What the small settings do not show to be missing. These are not explored here. A line that can go shall go.
-const SURVIVORS: &str = include_str!("survivors.txt");
 /// Every so many of the mutants, so that it takes a minute; `spillway-explore --mutants` takes all.
-const EVERY: usize = 8;
+const EVERY: usize = 6;
 
 #[test]
 fn what_is_taken_out_of_a_machine_is_missed() {
-    let mut survivors: BTreeSet<&str> = SURVIVORS.lines().collect();
     let sources = shipped();
-    let mut mutants = mutants::all(&sources);
+    let mutants = mutants::all(&sources);
     let count = mutants.len();
-    mutants.retain(|mutant| !survivors.remove(mutant.to_string().as_str()));
-    assert!(survivors.is_empty(), "there is no such mutant: {survivors:?}");
     let mutants: Vec<Mutant> = mutants.into_iter().step_by(EVERY).collect();
-    println!("{count} mutants, {} of them explored", mutants.len());
+    println!("{} of {count} mutants are explored", mutants.len());
     assert_eq!(mutants::unnoticed(&sources, mutants), Vec::<String>::new());
 }
 
