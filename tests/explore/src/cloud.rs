@@ -23,6 +23,9 @@ const LATE: SignedDuration = SignedDuration::from_secs(30);
 /// How long ago weights still matter.
 const MEMORY: SignedDuration = SignedDuration::from_hours(2);
 
+/// Routes and their actions, each until a moment.
+pub type Before = BTreeMap<Arc<str>, (Timestamp, Arc<Vec<Action>>)>;
+
 /// One slot's compute.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Capacity {
@@ -42,7 +45,7 @@ pub struct Cloud {
     /// Routes and their actions; one that is gone is not there.
     pub routes: BTreeMap<Arc<str>, Arc<Vec<Action>>>,
     /// What they were before the last write to each; where reads can be late.
-    pub before: Option<BTreeMap<Arc<str>, (Timestamp, Arc<Vec<Action>>)>>,
+    pub before: Option<Before>,
     /// The routes of users, all of which have the same traffic.
     pub users: Vec<Arc<str>>,
     /// Compute of blue and green.
