@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use spillway_asl::interpret::{Failed, QUERY_EVALUATION_ERROR};
 
 use crate::check::Heard;
+use crate::errors;
 use crate::event::Way;
 use crate::invocation::{self, Outcome, Ran, Times};
 use crate::machines::{FUNCTION_SECONDS, Machines};
@@ -14,6 +15,9 @@ use crate::services::Made;
 use crate::setting::Setting;
 use crate::steps::{fails, later};
 use crate::universe::{Hang, Invocation, Universe};
+
+/// The cause of an error that is explored.
+const AS_EXPLORED: &str = "as explored";
 
 /// The call of a Task.
 pub(crate) struct Call<'a> {
@@ -40,9 +44,16 @@ impl Call<'_> {
         if !self.resource.ends_with(".waitForTaskToken") {
             ways.push(Way::Unanswered);
         }
+        if self.setting.names {
+            ways.extend(errors::of_task(self.resource).iter().map(|(error, transient)| Way::Fails(error, *transient)));
+        }
         let Some(ran) = ran else { return ways };
         ways.push(Way::Twice);
         for (at, call) in ran.calls.iter().enumerate() {
+            if self.setting.names {
+                let named = |(error, transient)| Way::Call(at, Fault::Named(error, transient));
+                ways.extend(errors::of_call(call.operation).map(named));
+            }
             ways.push(Way::Call(at, Fault::Throttled));
             ways.push(Way::Call(at, Fault::Refused));
             if call.writes {
@@ -76,6 +87,7 @@ impl Call<'_> {
         }
         match way {
             Way::TurnedAway => drop(self.turned_away(&mut after)),
+            Way::Fails(error, _) => drop(fails(&mut after, self.at, self.machines, error, AS_EXPLORED)),
             Way::Down => self.down(&mut after),
             Way::Unanswered => {
                 let _ = self.effect(&mut after);
@@ -181,9 +193,10 @@ impl Call<'_> {
             let times = Times { clock: now, now };
             invocation::run(function, &event, script.clone(), times, &mut universe.cloud, &universe.table)
         };
-        if matches!(way, Way::TurnedAway | Way::Down) {
+        if matches!(way, Way::TurnedAway | Way::Down | Way::Fails(..)) {
             match way {
                 Way::TurnedAway => drop(self.turned_away(universe)),
+                Way::Fails(error, _) => drop(fails(universe, self.at, self.machines, error, AS_EXPLORED)),
                 _ => self.down(universe),
             }
             return Ran { outcome: Outcome::Stopped, calls: Vec::new(), had: Vec::new() };

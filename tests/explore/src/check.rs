@@ -131,7 +131,7 @@ impl Heard<'_> {
             "TooManyRequestsException",
             "ProvisionedThroughputExceededException",
             "ThrottlingException",
-            "ThrottledException",
+            "SNS.ThrottledException",
         ]
         .into_iter()
         .chain(["Sfn.SfnException", "StepFunctions.StepFunctionsException"])

@@ -89,6 +89,8 @@ pub enum Way {
     Well,
     /// It is turned away once, and nothing has happened.
     TurnedAway,
+    /// It fails once with this error, and nothing has happened; whether the same may well succeed a moment later.
+    Fails(&'static str, bool),
     /// It is turned away however often it is tried.
     Down,
     /// It happens, and its answer never comes.
@@ -136,7 +138,8 @@ impl Way {
             | Self::Crashes(_)
             | Self::Disconnected(_)
             | Self::Hangs(_) => false,
-            Self::Call(_, fault) => fault == Fault::Refused,
+            Self::Call(_, fault) => matches!(fault, Fault::Refused | Fault::Named(_, false)),
+            Self::Fails(_, transient) => !transient,
             Self::Down | Self::StoppedDuring(_) => true,
         }
     }
@@ -195,6 +198,7 @@ impl Way {
         match self {
             Self::Well => String::new(),
             Self::TurnedAway => "is turned away once".into(),
+            Self::Fails(error, _) => format!("fails once with {error}"),
             Self::Down => "is turned away each time".into(),
             Self::Unanswered => "happens, and its answer never comes".into(),
             Self::Twice => "happens twice".into(),

@@ -7,6 +7,7 @@ pub mod check;
 pub mod cloud;
 mod edits;
 pub mod ending;
+pub mod errors;
 pub mod event;
 pub mod invocation;
 pub mod largest;

@@ -55,6 +55,10 @@ fn with(setting: Setting, fates: Vec<Fate>) -> Setting {
     Setting { fates, ..setting }
 }
 
+fn named(setting: Setting) -> Setting {
+    Setting { names: true, ..setting }
+}
+
 fn stolen(setting: Setting) -> Setting {
     Setting { thieves: true, ..setting }
 }
@@ -89,6 +93,9 @@ fn beginnings() -> Vec<Setting> {
             stale: true,
             ..met(setting("reads that are late for the next release", |_| {}), another(), Retire, "RollbackWindow")
         },
+        named(setting("every error by its name", hooks)),
+        named(sick(setting("every error of a rollback by its name", hooks))),
+        named(with(setting("every error of a recovery by its name", hooks), dies())),
         Setting { unknown: true, ..setting("no such service", |_| {}) },
         Setting { input: json!({}), ..heard(setting("an input that says nothing", |_| {})) },
         stolen(with(setting("an acquisition whose answer is lost", |_| {}), vec![hangs(Release, "AcquireLease")])),

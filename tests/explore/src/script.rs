@@ -43,6 +43,8 @@ pub enum Fault {
     Throttled,
     /// It is refused for good.
     Refused,
+    /// It fails with this error, and nothing has happened; whether the same may well succeed a moment later.
+    Named(&'static str, bool),
     /// It does what it should, and its answer is lost.
     AnswerLost,
     /// It is accepted, and does nothing; and a read tells what was there before the last write.
@@ -132,6 +134,7 @@ impl Run {
             None => effect(),
             Some(Fault::Throttled) => error("Throttling", true),
             Some(Fault::Refused) => error("AccessDenied", false),
+            Some(Fault::Named(code, transient)) => error(code, transient),
             Some(Fault::Ignored) => nothing.map_or_else(effect, Ok),
             Some(Fault::AnswerLost) => effect().and_then(|_| error("Timeout", true)),
         };

@@ -67,6 +67,8 @@ pub struct Setting {
     pub fates: Vec<Fate>,
     /// Whether calls go wrong; otherwise only executions come, die and come back.
     pub faults: bool,
+    /// Whether each error comes by its name, and not only one for all that are alike.
+    pub names: bool,
     /// Whether guards hear of ends.
     pub hearing: Hearing,
     /// Whether an operator approves whatever waits for that.
@@ -149,6 +151,7 @@ pub(crate) fn setting(name: &'static str, change: impl FnOnce(&mut Value)) -> Se
         hook: json!("ok"),
         fates: Vec::new(),
         faults: true,
+        names: false,
         hearing: Hearing::Never,
         approves: false,
         sticky: false,
