@@ -50,6 +50,15 @@ struct Given {
     /// Whether all variables are there, or only what a Catch reads: an error there is caught by nobody, and the lint
     /// sees to it that there is none.
     variables: bool,
+    /// Whether the executions that it names were ever started.
+    started: bool,
+}
+
+impl Given {
+    /// Nothing but what a Catch reads.
+    const BARE: Self = Self { function: FUNCTIONS[0], owner: Some(Owner::Me), variables: false, started: true };
+    /// Everything as it should be.
+    const WHOLE: Self = Self { variables: true, ..Self::BARE };
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,14 +71,16 @@ enum Owner {
 /// What can come of a Task: of one that writes or reads the lease, by its owner; of one that calls a function, by that.
 fn givens(task: &Task) -> Vec<Given> {
     let resource = task.definition["Resource"].as_str().unwrap();
-    let mut givens = vec![Given { function: FUNCTIONS[0], owner: Some(Owner::Me), variables: false }];
+    let mut givens = vec![Given::BARE];
     if resource.contains(":dynamodb:") {
         let owners = [None, Some(Owner::Nobody), Some(Owner::Me), Some(Owner::Other)];
-        givens.extend(owners.map(|owner| Given { function: FUNCTIONS[0], owner, variables: true }));
+        givens.extend(owners.map(|owner| Given { owner, ..Given::WHOLE }));
     } else if resource.contains(":lambda:") {
-        givens.extend(FUNCTIONS.map(|function| Given { function, owner: Some(Owner::Me), variables: true }));
+        givens.extend(FUNCTIONS.map(|function| Given { function, ..Given::WHOLE }));
+    } else if resource.ends_with(":describeExecution") {
+        givens.extend([Given::WHOLE, Given { started: false, ..Given::WHOLE }]);
     } else {
-        givens.push(Given { function: FUNCTIONS[0], owner: Some(Owner::Me), variables: true });
+        givens.push(Given::WHOLE);
     }
     givens
 }
@@ -99,7 +110,8 @@ fn paths(value: &Value) -> Vec<Vec<String>> {
 fn case(task: &Task, given: &Given, index: usize, values: &BTreeMap<String, String>) -> Case {
     let name = format!("{}-{}-{index}", task.machine, task.state);
     let service = name.clone();
-    let me = format!("arn:aws:states:us-east-1:000000000000:execution:{name}:e");
+    let execution = if given.started { "e" } else { "never" };
+    let me = format!("arn:aws:states:us-east-1:000000000000:execution:{name}:{execution}");
     let mut definition: Value = serde_json::from_str(&fill(&task.definition.to_string(), values).unwrap()).unwrap();
 
     // What it reads, each with a value that says where it came from.
