@@ -18,6 +18,9 @@ pub struct Preparation {
     /// The ECS deployment that brings it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<String>,
+    /// Whether both slots have been kept from scaling in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// Whether testers have been led to the candidate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub test_routes_opened: bool,
@@ -150,7 +153,7 @@ pub fn ecs_step(
 }
 
 /// An Auto Scaling group as it stands.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct GroupState {
     /// Launch template version that new instances get.
     pub version: Option<String>,
@@ -162,31 +165,53 @@ pub struct GroupState {
     pub desired: u32,
     /// The instances.
     pub instances: Vec<Instance>,
+    /// Processes that are suspended, by people or, after a day of failed launches, by AWS.
+    pub suspended: Vec<String>,
+    /// Whether it takes new instances from a warm pool.
+    pub warm_pool: bool,
+}
+
+impl GroupState {
+    /// Whether a process is suspended.
+    #[must_use]
+    pub fn is_suspended(&self, process: &str) -> bool {
+        self.suspended.iter().any(|suspended| suspended == process)
+    }
 }
 
 /// One instance of an Auto Scaling group.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Instance {
+    /// Its id.
+    pub id: String,
+    /// Where it is in its life: `Pending`, `Pending:Wait` (for a lifecycle hook), `InService`, `Terminating:Wait`, …
+    pub state: String,
     /// Launch template version that it was started from.
     pub version: Option<String>,
     /// Whether it is in service and healthy in the group's eyes.
     pub in_service: bool,
+    /// Whether it is protected from scale-in: then nothing but its replacement ends it.
+    pub protected: bool,
+}
+
+/// What to change about an Auto Scaling group; what is not named stays.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct GroupChange {
+    /// Launch template version.
+    pub version: Option<String>,
+    /// Least instances.
+    pub min: Option<u32>,
+    /// Most instances.
+    pub max: Option<u32>,
+    /// Instances wanted.
+    pub desired: Option<u32>,
 }
 
 /// What to do next about an Auto Scaling group.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum GroupStep {
     /// Set these.
-    Update {
-        /// Launch template version; `None` leaves it.
-        version: Option<String>,
-        /// Least instances.
-        min: u32,
-        /// Most instances.
-        max: u32,
-        /// Instances wanted.
-        desired: u32,
-    },
+    Update(GroupChange),
     /// Nothing; not there yet, with the reason.
     Wait(String),
     /// Every instance is of the version asked for.
@@ -206,12 +231,14 @@ pub fn group_step(state: &GroupState, stable: &GroupState, version: Option<&str>
         state.instances.iter().filter(|i| version.is_some_and(|wanted| i.version.as_deref() != Some(wanted))).count();
     if stale > 0 {
         if state.desired > 0 || version_wrong {
-            return GroupStep::Update { version: version.map(Into::into), min: 0, max: state.max, desired: 0 };
+            let version = version.map(Into::into);
+            return GroupStep::Update(GroupChange { version, min: Some(0), max: None, desired: Some(0) });
         }
         return GroupStep::Wait(format!("{stale} instances of another version are going"));
     }
     if version_wrong || state.desired < desired || state.max < max || state.min != min {
-        return GroupStep::Update { version: version.map(Into::into), min, max, desired };
+        let version = version.map(Into::into);
+        return GroupStep::Update(GroupChange { version, min: Some(min), max: Some(max), desired: Some(desired) });
     }
     let in_service = state.instances.iter().filter(|i| i.in_service).count();
     if in_service < desired as usize {
@@ -317,21 +344,20 @@ mod tests {
 
     #[test]
     fn a_group_is_emptied_of_other_versions_before_it_grows() {
-        let stable = GroupState { version: Some("1".into()), min: 1, max: 4, desired: 2, instances: vec![] };
-        let instance = |version: &str, in_service| Instance { version: Some(version.into()), in_service };
-        let mut group =
-            GroupState { version: Some("1".into()), min: 0, max: 4, desired: 1, instances: vec![instance("1", true)] };
-        assert_eq!(
-            group_step(&group, &stable, Some("2")),
-            GroupStep::Update { version: Some("2".into()), min: 0, max: 4, desired: 0 }
-        );
+        let of = |min, desired| GroupState { version: Some("1".into()), min, max: 4, desired, ..GroupState::default() };
+        let stable = of(1, 2);
+        let instance =
+            |version: &str, in_service| Instance { version: Some(version.into()), in_service, ..Instance::default() };
+        let mut group = GroupState { instances: vec![instance("1", true)], ..of(0, 1) };
+        let change = |min, max, desired| {
+            let version = Some("2".into());
+            GroupStep::Update(GroupChange { version, min: Some(min), max, desired: Some(desired) })
+        };
+        assert_eq!(group_step(&group, &stable, Some("2")), change(0, None, 0));
         (group.version, group.desired) = (Some("2".into()), 0);
         assert!(matches!(group_step(&group, &stable, Some("2")), GroupStep::Wait(_)));
         group.instances.clear();
-        assert_eq!(
-            group_step(&group, &stable, Some("2")),
-            GroupStep::Update { version: Some("2".into()), min: 1, max: 4, desired: 2 }
-        );
+        assert_eq!(group_step(&group, &stable, Some("2")), change(1, Some(4), 2));
         (group.min, group.desired) = (1, 2);
         group.instances = vec![instance("2", true), instance("2", false)];
         assert!(matches!(group_step(&group, &stable, Some("2")), GroupStep::Wait(_)));

@@ -21,6 +21,7 @@ pub mod plan;
 pub mod progress;
 pub mod rollback;
 pub mod route;
+pub mod scaling;
 pub mod slot;
 pub mod targets;
 pub mod text;

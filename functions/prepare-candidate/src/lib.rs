@@ -1,16 +1,20 @@
 //! Makes the candidate's capacity exist and healthy. Called until it says ready. In a rollback it asks for the stable
 //! slot's capacity, where that has been scaled in.
 //!
-//! Each call looks at what is there, makes at most one change, and says what is missing. All calls together do
-//! what one would: a repeated or doubled call finds its work done.
+//! The first call keeps both slots from scaling in. Each call looks at what is there, makes at most one change to the
+//! candidate's capacity, and says what is missing. All calls together do what one would: a repeated or doubled call finds
+//! its work done.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use spillway_aws::error::{ApiError, Named};
 use spillway_aws::guard::{self, LeaseError};
-use spillway_aws::ports::{AutoScalingGroups, EcsServices, Leases, Targets, TaskDefinitions};
+use spillway_aws::ports::{
+    AutoScalingGroups, EcsServices, GroupInstances, Leases, ScalableTargets, Targets, TaskDefinitions,
+};
+use spillway_aws::scale_in;
 use spillway_core::compute::{
-    self, CandidateFailed, EcsState, EcsStep, GroupState, GroupStep, Preparation, wanted_capacity,
+    self, CandidateFailed, EcsState, EcsStep, GroupChange, GroupState, GroupStep, Preparation, wanted_capacity,
 };
 use spillway_core::decision::Command;
 use spillway_core::definition::length::EARLY_WAITING_FACTOR;
@@ -156,7 +160,7 @@ pub struct Ports<'a, S, R, G, T, L> {
     pub services: &'a S,
     /// ECS task definitions.
     pub revisions: &'a R,
-    /// Auto Scaling groups.
+    /// Auto Scaling groups, and what scales slots.
     pub groups: &'a G,
     /// Target health.
     pub targets: &'a T,
@@ -192,7 +196,7 @@ pub async fn handle<S, R, G, T, L>(
 where
     S: EcsServices,
     R: TaskDefinitions,
-    G: AutoScalingGroups,
+    G: AutoScalingGroups + GroupInstances + ScalableTargets,
     T: Targets,
     L: Leases,
 {
@@ -209,6 +213,11 @@ where
     }
     if let Some(newer) = notices.superseded_by {
         return Err(Error::Superseded(newer));
+    }
+    if !preparation.held {
+        scale_in::hold(ports.groups, ports.leases, &lease, &plan).await?;
+        // Once: whoever sets it otherwise later means it.
+        preparation.held = true;
     }
 
     let capacity = match (&plan.stable.compute, &plan.candidate.compute) {
@@ -344,8 +353,9 @@ async fn restore<S: EcsServices, R, G: AutoScalingGroups, T, L: Leases>(
             };
             guard::verify(ports.leases, lease).await?;
             if state.desired < wanted {
-                let max = state.max.max(wanted);
-                ports.groups.update(&group.name, None, min, max, wanted).await?;
+                let (min, max) = (Some(min), Some(state.max.max(wanted)));
+                let change = GroupChange { min, max, desired: Some(wanted), version: None };
+                ports.groups.update(&group.name, &change).await?;
                 format!("asked for {wanted} instances of {}, which had {}", group.name, state.desired)
             } else {
                 format!("{} has {} instances", group.name, state.desired)
@@ -450,10 +460,10 @@ async fn auto_scaling<S, R, G: AutoScalingGroups, T, L: Leases>(
         _ => None,
     };
     Ok(match compute::group_step(&state, &serving, wanted) {
-        GroupStep::Update { version, min, max, desired } => {
+        GroupStep::Update(change) => {
             guard::verify(ports.leases, lease).await?;
-            ports.groups.update(&candidate.name, version.as_deref(), min, max, desired).await?;
-            Capacity::Missing(format!("asked for {desired} instances"))
+            ports.groups.update(&candidate.name, &change).await?;
+            Capacity::Missing(format!("asked for {} instances", change.desired.unwrap_or(state.desired)))
         }
         GroupStep::Wait(reason) => Capacity::Missing(reason),
         GroupStep::Complete => Capacity::Complete(Some(state.desired)),

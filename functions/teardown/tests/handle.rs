@@ -1,12 +1,13 @@
 //! The handler in an in-memory world.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 use spillway_aws::error::Named;
+use spillway_core::compute::GroupState;
 use spillway_core::definition::Compute;
 use spillway_core::route::{ActionKind, Stickiness};
 use spillway_core::slot::Slot;
-use spillway_world::{World, forwarding, group, lease, plan, route};
+use spillway_world::{Fault, World, forwarding, group, lease, plan, rejected, route};
 use teardown::{Error, Event, Next, Output, Ports, handle};
 
 fn now() -> Timestamp {
@@ -80,6 +81,98 @@ async fn external_compute_is_left_alone() {
     let event = Event { lease: lease(), plan, slot: Slot::Blue, attempt: 0, started_at: ago(3600) };
     let output = handle(ports, now, event).await.unwrap();
     assert!(output.next == Next::Done && world.state().changes.is_empty());
+}
+
+fn service(name: &str) -> Value {
+    json!({"ecs_service": {"cluster": "lab", "service": name}})
+}
+
+fn owe(world: &World, scaling: &Value) {
+    world.state().leases.get_mut("shop").unwrap().scaling = serde_json::from_value(scaling.clone()).unwrap();
+}
+
+fn left(output: &Output) -> Value {
+    serde_json::from_str(&output.scaling).unwrap()
+}
+
+/// Within the rollback window the slot that serves gets its scaling back, and so does what is in no slot any more; the one
+/// that may be rolled back to keeps its capacity until it is scaled to zero.
+#[tokio::test]
+async fn scale_in_is_given_back_to_what_serves_first() {
+    let world = promoted();
+    world.state().scalable.extend(["shop-blue", "shop-green", "former"].map(|name| (name.into(), true)));
+    owe(&world, &json!([service("shop-blue"), service("shop-green"), service("former"), service("deleted")]));
+    let plan = plan(&json!({"opaque": "2"}));
+    let at = |started_at| {
+        let ports = Ports { services: &world, groups: &world, routes: &world, metrics: &world, leases: &world };
+        let event = Event { lease: lease(), plan: plan.clone(), slot: Slot::Blue, attempt: 0, started_at };
+        handle(ports, now, event)
+    };
+    let early = at(ago(300)).await.unwrap();
+    assert_eq!((early.next, early.wait_seconds, left(&early)), (Next::Wait, 3300, json!([service("shop-blue")])));
+    let given_back = ["RegisterScalableTarget shop-green false", "RegisterScalableTarget former false"];
+    assert_eq!(world.state().changes, given_back);
+
+    owe(&world, &left(&early));
+    // Somebody suspends it now: it is theirs.
+    world.state().scalable.insert("shop-green".into(), true);
+    let late = at(ago(3600)).await.unwrap();
+    assert_eq!((late.next, left(&late)), (Next::Done, json!([])), "{}", late.reason);
+    let retired = ["UpdateService shop-blue - 0", "RegisterScalableTarget shop-blue false"];
+    assert_eq!(world.state().changes[2..], retired);
+}
+
+#[tokio::test]
+async fn what_cannot_be_given_back_now_is_tried_again() {
+    let world = promoted();
+    world.state().scalable.extend(["shop-blue", "shop-green"].map(|name| (name.into(), true)));
+    owe(&world, &json!([service("shop-blue"), service("shop-green")]));
+    let denied = || rejected("RegisterScalableTarget", "", "AccessDeniedException");
+    world.plan_fault(Fault::before("RegisterScalableTarget", "shop-green", denied()));
+    let output = retire(&world, Slot::Blue, 0).await.unwrap();
+    assert!(output.reason.contains("is scaled to zero; not every slot scales as it did"), "{}", output.reason);
+    assert_eq!((output.next, output.wait_seconds, left(&output)), (Next::Wait, 300, json!([service("shop-green")])));
+    owe(&world, &left(&output));
+    world.plan_fault(Fault::lost_answer("RegisterScalableTarget", "shop-green"));
+    let output = retire(&world, Slot::Blue, 1).await.unwrap();
+    assert_eq!((output.next, left(&output)), (Next::Wait, json!([service("shop-green")])));
+    let output = retire(&world, Slot::Blue, 2).await.unwrap();
+    assert_eq!((output.next, left(&output)), (Next::Done, json!([])));
+    assert_eq!(world.state().scalable.values().filter(|suspended| **suspended).count(), 0);
+
+    owe(&world, &json!([service("shop-green")]));
+    world.state().scalable.insert("shop-green".into(), true);
+    world.state().lease_reads_left = Some(1);
+    assert_eq!(retire(&world, Slot::Blue, 0).await.unwrap_err().name(), "LeaseLost");
+    assert!(world.state().scalable["shop-green"]);
+}
+
+/// A group gets the least size that it had, unless somebody has set another one since; and what people have suspended
+/// themselves stays so.
+#[tokio::test]
+async fn groups_are_given_back_what_they_had() {
+    let entry = |name: &str, rebalanced: bool| json!({"auto_scaling_group": {"name": name, "min": 2, "floor": 6, "rebalanced": rebalanced}});
+    for (min, rebalanced, expected) in [
+        (6, true, vec!["UpdateAutoScalingGroup asg-green 2 9 7", "ResumeProcesses asg-green"]),
+        (6, false, vec!["UpdateAutoScalingGroup asg-green 2 9 7"]),
+        (4, true, vec!["ResumeProcesses asg-green"]),
+    ] {
+        let world = promoted();
+        let mut plan = plan(&json!({"opaque": "2"}));
+        for (side, name) in [(&mut plan.stable, "asg-blue"), (&mut plan.candidate, "asg-green")] {
+            side.compute = serde_json::from_value(json!({"auto_scaling_group": {"name": name}})).unwrap();
+            let suspended = vec!["AZRebalance".to_owned()];
+            let group = GroupState { min, max: 9, desired: 7, suspended, ..GroupState::default() };
+            world.state().groups.insert(name.into(), group);
+        }
+        owe(&world, &json!([entry("asg-blue", true), entry("asg-green", rebalanced), entry("deleted", true)]));
+        let ports = Ports { services: &world, groups: &world, routes: &world, metrics: &world, leases: &world };
+        let event = Event { lease: lease(), plan, slot: Slot::Blue, attempt: 0, started_at: ago(3600) };
+        let output = handle(ports, now, event).await.unwrap();
+        assert_eq!((output.next, left(&output)), (Next::Done, json!([])), "{}", output.reason);
+        let retired = ["UpdateAutoScalingGroup asg-blue 0 9 0", "ResumeProcesses asg-blue"];
+        assert_eq!(world.state().changes, [expected, retired.to_vec()].concat());
+    }
 }
 
 #[tokio::test]

@@ -43,6 +43,8 @@ pub struct Cloud {
     pub users: Vec<Arc<str>>,
     /// Compute of blue and green.
     pub capacity: [Capacity; 2],
+    /// Whether scale-in of blue and green is suspended; `None` for a service that nothing scales.
+    pub scale_in_suspended: [Option<bool>; 2],
     /// Task definition revisions, by the release that registered them.
     pub revisions: BTreeMap<String, String>,
     /// Requests of each slot in a minute since then, in thousandths of the whole.
@@ -94,6 +96,7 @@ impl Cloud {
             routes: BTreeMap::new(),
             users: Vec::new(),
             capacity: [capacity(), capacity()],
+            scale_in_suspended: [None; 2],
             revisions: BTreeMap::new(),
             shares: Vec::new(),
             requests: 0.0,
@@ -250,6 +253,14 @@ impl Cloud {
         }
     }
 
+    /// Suspends or resumes scale-in of an ECS service.
+    pub fn suspend_scale_in(&mut self, slot: Slot, suspended: bool, by: Author) {
+        self.changed(by, &format!("scale-in of slot {slot} was changed"));
+        if let Some(live) = &mut self.scale_in_suspended[index(slot)] {
+            *live = suspended;
+        }
+    }
+
     /// Registers a task definition revision, once for each release.
     pub fn register(&mut self, release: &str, by: Author) -> String {
         self.changed(by, "a task definition was registered");
@@ -316,6 +327,7 @@ impl Cloud {
             }
         }
         self.capacity.hash(state);
+        self.scale_in_suspended.hash(state);
         self.revisions.hash(state);
         for (since, shares) in &self.shares {
             now.duration_since(*since).as_millis().hash(state);

@@ -19,6 +19,7 @@ use crate::judge::dispersion::dispersion;
 use crate::judge::latency::Quantile;
 use crate::judge::sequential::{ERRORS, Horizon};
 use crate::route::{self, Action, Groups};
+use crate::scaling::{GIVE_BACK_AFTER_SECONDS, Scaling};
 use crate::slot::Slot;
 use crate::version::Version;
 use crate::weight::Percent;
@@ -75,6 +76,9 @@ pub struct Plan {
     /// The routes that lead testers to the candidate, in the definition's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub test_routes: Vec<PlannedRoute>,
+    /// What scales the slots by themselves, as it was before: neither slot scales in during the release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaling: Vec<Scaling>,
     /// Functions to be asked on the way.
     #[serde(default, skip_serializing_if = "Hooks::is_empty")]
     pub hooks: Hooks,
@@ -83,8 +87,9 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// When the slot without traffic is scaled down.
     pub retirement: Retirement,
-    /// Seconds after the release until its retirement has something to do: the rollback window, or the life of the
-    /// longest cookie, after which a slot is attached again that was taken out for it.
+    /// Seconds after the release until its retirement has something to do: the rollback window, the life of the longest
+    /// cookie, after which a slot is attached again that was taken out for it, or until the slot that serves may scale in
+    /// again.
     #[serde(default)]
     pub retire_after_seconds: u32,
 }
@@ -261,10 +266,16 @@ impl Draft {
             hooks: definition.hooks,
             warnings,
             retirement: definition.retirement,
-            retire_after_seconds: match sticky_seconds {
-                0 => definition.retirement.window_seconds,
-                seconds => definition.retirement.window_seconds.min(seconds + definition.traffic.settle_seconds),
-            },
+            retire_after_seconds: [
+                Some(definition.retirement.window_seconds),
+                (sticky_seconds > 0).then(|| sticky_seconds + definition.traffic.settle_seconds),
+                (!survey.scaling.is_empty()).then_some(GIVE_BACK_AFTER_SECONDS),
+            ]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(0),
+            scaling: survey.scaling,
         })
     }
 }
