@@ -1,5 +1,7 @@
 //! Bringing the candidate's capacity up: what is missing, and when it is ours that is ready.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -152,6 +154,9 @@ pub fn ecs_step(
     Ok(EcsStep::Complete)
 }
 
+/// The state of an instance that serves, or that its group takes for one that does.
+const IN_SERVICE: &str = "InService";
+
 /// An Auto Scaling group as it stands.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct GroupState {
@@ -176,6 +181,13 @@ impl GroupState {
     #[must_use]
     pub fn is_suspended(&self, process: &str) -> bool {
         self.suspended.iter().any(|suspended| suspended == process)
+    }
+
+    /// The instances that would stay when the group is scaled in: they are in service, and protected.
+    #[must_use]
+    pub fn protected(&self) -> Vec<String> {
+        let protected = self.instances.iter().filter(|instance| instance.protected && instance.state == IN_SERVICE);
+        protected.map(|instance| instance.id.clone()).collect()
     }
 }
 
@@ -212,6 +224,8 @@ pub struct GroupChange {
 pub enum GroupStep {
     /// Set these.
     Update(GroupChange),
+    /// Take scale-in protection from these instances, which would not go otherwise.
+    Unprotect(Vec<String>),
     /// Nothing; not there yet, with the reason.
     Wait(String),
     /// Every instance is of the version asked for.
@@ -222,6 +236,9 @@ pub enum GroupStep {
 ///
 /// The slot has no traffic, so instances of another version are removed all at once before new ones are
 /// started: simpler, and quicker, than an instance refresh. `version` is `None` for an opaque version.
+///
+/// An instance that waits for a lifecycle hook, to begin or to end, is there and does not count as ready
+/// (<https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-lifecycle.html>).
 #[must_use]
 pub fn group_step(state: &GroupState, stable: &GroupState, version: Option<&str>) -> GroupStep {
     let desired = wanted_capacity(stable.desired, state.desired);
@@ -234,7 +251,12 @@ pub fn group_step(state: &GroupState, stable: &GroupState, version: Option<&str>
             let version = version.map(Into::into);
             return GroupStep::Update(GroupChange { version, min: Some(0), max: None, desired: Some(0) });
         }
-        return GroupStep::Wait(format!("{stale} instances of another version are going"));
+        // None but theirs are left.
+        let protected = state.protected();
+        if !protected.is_empty() {
+            return GroupStep::Unprotect(protected);
+        }
+        return GroupStep::Wait(format!("{stale} instances of another version are going{}", states(&state.instances)));
     }
     if version_wrong || state.desired < desired || state.max < max || state.min != min {
         let version = version.map(Into::into);
@@ -242,9 +264,21 @@ pub fn group_step(state: &GroupState, stable: &GroupState, version: Option<&str>
     }
     let in_service = state.instances.iter().filter(|i| i.in_service).count();
     if in_service < desired as usize {
-        return GroupStep::Wait(format!("{in_service} of {desired} instances are in service"));
+        let states = states(&state.instances);
+        return GroupStep::Wait(format!("{in_service} of {desired} instances are in service{states}"));
     }
     GroupStep::Complete
+}
+
+/// How many instances are in which state, in brackets; nothing without any.
+fn states(instances: &[Instance]) -> String {
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    for instance in instances {
+        let unhealthy = instance.state == IN_SERVICE && !instance.in_service;
+        *counts.entry(if unhealthy { "InService and unhealthy" } else { &instance.state }).or_default() += 1;
+    }
+    let texts: Vec<String> = counts.into_iter().map(|(state, count)| format!("{count} {state}")).collect();
+    if texts.is_empty() { String::new() } else { format!(" ({})", texts.join(", ")) }
 }
 
 #[cfg(test)]
@@ -363,5 +397,49 @@ mod tests {
         assert!(matches!(group_step(&group, &stable, Some("2")), GroupStep::Wait(_)));
         group.instances[1].in_service = true;
         assert_eq!(group_step(&group, &stable, Some("2")), GroupStep::Complete);
+    }
+
+    #[test]
+    fn an_instance_counts_after_its_lifecycle_hooks() {
+        let of = |states: &[(&str, bool, bool)]| GroupState {
+            version: Some("2".into()),
+            desired: 2,
+            max: 4,
+            instances: std::iter::zip(1.., states)
+                .map(|(number, (state, in_service, protected))| Instance {
+                    id: format!("i-{number}"),
+                    state: (*state).into(),
+                    version: Some("2".into()),
+                    in_service: *in_service,
+                    protected: *protected,
+                })
+                .collect(),
+            ..GroupState::default()
+        };
+        let stable = of(&[]);
+        let waits = |words: &str| GroupStep::Wait(words.into());
+        for (states, expected) in [
+            (vec![], waits("0 of 2 instances are in service")),
+            (
+                vec![("InService", true, false), ("Pending:Wait", false, false)],
+                waits("1 of 2 instances are in service (1 InService, 1 Pending:Wait)"),
+            ),
+            (
+                vec![("InService", false, false), ("Pending", false, false)],
+                waits("0 of 2 instances are in service (1 InService and unhealthy, 1 Pending)"),
+            ),
+            // Protected from now on, as the group wants it.
+            (vec![("InService", true, true), ("InService", true, true)], GroupStep::Complete),
+        ] {
+            assert_eq!(group_step(&of(&states), &stable, Some("2")), expected);
+        }
+
+        let going = |states: &[(&str, bool, bool)]| GroupState { version: Some("3".into()), desired: 0, ..of(states) };
+        let old = [("InService", true, true), ("Terminating:Wait", false, true), ("InService", true, false)];
+        assert_eq!(group_step(&going(&old), &stable, Some("3")), GroupStep::Unprotect(vec!["i-1".into()]));
+        assert_eq!(
+            group_step(&going(&old[1..2]), &stable, Some("3")),
+            waits("1 instances of another version are going (1 Terminating:Wait)")
+        );
     }
 }

@@ -446,7 +446,7 @@ async fn revision<S, R: TaskDefinitions, G, T, L: Leases>(
     })
 }
 
-async fn auto_scaling<S, R, G: AutoScalingGroups, T, L: Leases>(
+async fn auto_scaling<S, R, G: AutoScalingGroups + GroupInstances, T, L: Leases>(
     ports: Ports<'_, S, R, G, T, L>,
     lease: &Lease,
     version: &Version,
@@ -464,6 +464,11 @@ async fn auto_scaling<S, R, G: AutoScalingGroups, T, L: Leases>(
             guard::verify(ports.leases, lease).await?;
             ports.groups.update(&candidate.name, &change).await?;
             Capacity::Missing(format!("asked for {} instances", change.desired.unwrap_or(state.desired)))
+        }
+        GroupStep::Unprotect(instances) => {
+            guard::verify(ports.leases, lease).await?;
+            ports.groups.unprotect(&candidate.name, &instances).await?;
+            Capacity::Missing(format!("{} instances of another version were protected from scale-in", instances.len()))
         }
         GroupStep::Wait(reason) => Capacity::Missing(reason),
         GroupStep::Complete => Capacity::Complete(Some(state.desired)),

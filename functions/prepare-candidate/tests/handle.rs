@@ -226,6 +226,39 @@ async fn neither_group_scales_in_below_what_the_stable_one_has() {
     assert_eq!(world.state().changes.len(), 3);
 }
 
+/// Instances of another version go even if they are protected; those of this one come through their lifecycle hooks.
+#[tokio::test]
+async fn protected_instances_go_and_waiting_ones_are_waited_for() {
+    let world = World::of_shop();
+    let mut plan = plan(&json!({"opaque": "2"}));
+    plan.version = serde_json::from_value(json!({"launch_template_version": "2"})).unwrap();
+    for (side, name) in [(&mut plan.stable, "asg-blue"), (&mut plan.candidate, "asg-green")] {
+        side.compute = serde_json::from_value(json!({"auto_scaling_group": {"name": name}})).unwrap();
+    }
+    let old = Instance { protected: true, ..instance("1") };
+    let green = GroupState { instances: vec![old], ..of_group(1, 4, 1) };
+    world.state().groups.extend([("asg-blue".into(), of_group(1, 4, 1)), ("asg-green".into(), green)]);
+    healthy(&world, 1);
+    for _ in 0..2 {
+        assert_eq!(call(&world, &plan, Preparation::default(), now()).await.unwrap().next, Next::Wait);
+    }
+    let emptied = ["UpdateAutoScalingGroup asg-green 0 4 0", "SetInstanceProtection asg-green i-1"];
+    assert_eq!(world.state().changes, emptied);
+    let going = call(&world, &plan, Preparation::default(), now()).await.unwrap();
+    assert_eq!(going.reason, "1 instances of another version are going (1 InService)");
+    world.state().groups.get_mut("asg-green").unwrap().instances.clear();
+    call(&world, &plan, Preparation::default(), now()).await.unwrap();
+    assert_eq!(world.state().changes[2..], ["UpdateAutoScalingGroup asg-green 1 4 1"]);
+
+    let new = Instance { state: "Pending:Wait".into(), in_service: false, ..instance("2") };
+    world.state().groups.get_mut("asg-green").unwrap().instances = vec![new];
+    let hooked = call(&world, &plan, Preparation::default(), now()).await.unwrap();
+    assert_eq!((hooked.next, hooked.reason.as_str()), (Next::Wait, "0 of 1 instances are in service (1 Pending:Wait)"));
+    world.state().groups.get_mut("asg-green").unwrap().instances = vec![instance("2")];
+    assert_eq!(call(&world, &plan, Preparation::default(), now()).await.unwrap().next, Next::Shift);
+    assert_eq!(world.state().changes.len(), 3);
+}
+
 #[tokio::test]
 async fn touches_nothing_without_the_lease() {
     let world = World::of_shop();

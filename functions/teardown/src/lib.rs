@@ -176,6 +176,10 @@ where
                 let none = GroupChange { min: Some(0), desired: Some(0), ..GroupChange::default() };
                 ports.groups.update(&group.name, &none).await?;
             }
+            let protected = state.protected();
+            if !protected.is_empty() {
+                ports.groups.unprotect(&group.name, &protected).await?;
+            }
             format!("Auto Scaling group {} is scaled to zero", group.name)
         }
         Compute::External => format!("slot {slot} is quiet; others scale it"),

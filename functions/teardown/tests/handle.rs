@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use spillway_aws::error::Named;
-use spillway_core::compute::GroupState;
+use spillway_core::compute::{GroupState, Instance};
 use spillway_core::definition::Compute;
 use spillway_core::route::{ActionKind, Stickiness};
 use spillway_core::slot::Slot;
@@ -173,6 +173,35 @@ async fn groups_are_given_back_what_they_had() {
         let retired = ["UpdateAutoScalingGroup asg-blue 0 9 0", "ResumeProcesses asg-blue"];
         assert_eq!(world.state().changes, [expected, retired.to_vec()].concat());
     }
+}
+
+/// The group would keep them although nothing is wanted any more.
+#[tokio::test]
+async fn protected_instances_are_let_go() {
+    let world = promoted();
+    let mut plan = plan(&json!({"opaque": "2"}));
+    plan.stable.compute = serde_json::from_value(json!({"auto_scaling_group": {"name": "asg-blue"}})).unwrap();
+    let instance = |id: &str, state: &str, protected| Instance {
+        id: id.into(),
+        state: state.into(),
+        version: Some("1".into()),
+        in_service: true,
+        protected,
+    };
+    let instances = vec![
+        instance("i-1", "InService", true),
+        instance("i-2", "InService", false),
+        instance("i-3", "Terminating:Wait", true),
+    ];
+    let group = GroupState { min: 1, max: 4, desired: 3, instances, ..GroupState::default() };
+    world.state().groups.insert("asg-blue".into(), group);
+    for attempt in 0..2 {
+        let ports = Ports { services: &world, groups: &world, routes: &world, metrics: &world, leases: &world };
+        let event = Event { lease: lease(), plan: plan.clone(), slot: Slot::Blue, attempt, started_at: ago(3600) };
+        assert_eq!(handle(ports, now, event).await.unwrap().next, Next::Done);
+    }
+    let changes = ["UpdateAutoScalingGroup asg-blue 0 4 0", "SetInstanceProtection asg-blue i-1"];
+    assert_eq!(world.state().changes, changes);
 }
 
 #[tokio::test]
