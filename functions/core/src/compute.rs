@@ -23,6 +23,9 @@ pub struct Preparation {
     /// Whether both slots have been kept from scaling in.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
+    /// Whether the hook that provisions external compute has said ok.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub provisioned: bool,
     /// Whether testers have been led to the candidate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub test_routes_opened: bool,

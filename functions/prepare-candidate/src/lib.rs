@@ -108,7 +108,7 @@ pub enum Error {
         /// The candidate's.
         candidate: Box<Compute>,
     },
-    /// The hook before the first traffic does not say ok.
+    /// A hook before the first traffic does not say ok.
     #[error("{0}")]
     HookFailed(String),
     /// An operator's word.
@@ -205,7 +205,7 @@ where
         return restore(ports, &lease, &plan, preparation).await;
     }
     let now = clock();
-    let started = *preparation.started_at.get_or_insert(now);
+    preparation.started_at.get_or_insert(now);
     let record = guard::verify(ports.leases, &lease).await?;
     let notices = Notices::of(&record, ports.leases.freeze_of_all().await?, now);
     if record.command == Command::Abort {
@@ -227,7 +227,12 @@ where
         (Compute::AutoScalingGroup(stable), Compute::AutoScalingGroup(candidate)) => {
             auto_scaling(ports, &lease, &plan.version, stable, candidate).await?
         }
-        (Compute::External, Compute::External) => Capacity::Complete(None),
+        (Compute::External, Compute::External) => {
+            if let Some(asking) = provision(&lease, &plan, &mut preparation, &hook, now).map_err(Error::HookFailed)? {
+                return Ok(asking);
+            }
+            Capacity::Complete(None)
+        }
         (stable, candidate) => {
             return Err(Error::MixedCompute { stable: stable.clone().into(), candidate: candidate.clone().into() });
         }
@@ -243,11 +248,37 @@ where
         return permitted(&plan, output, record.command, notices.freeze.as_ref(), now);
     };
     let seconds = plan.readiness.timeout_seconds;
+    let started = preparation.started_at.unwrap_or(now);
     if now.duration_since(started).as_secs() >= i64::from(seconds) {
         return Err(Error::NotReady { seconds, reason });
     }
     tracing::info!(reason, "the candidate is not ready yet");
     Ok(waiting(reason, wait_seconds, preparation))
+}
+
+/// Asks the hook that provisions external compute, until it has said ok; then the targets have all of their time.
+fn provision(
+    lease: &Lease,
+    plan: &Plan,
+    preparation: &mut Preparation,
+    reply: &Reply,
+    now: Timestamp,
+) -> Result<Option<Output>, String> {
+    let point = Point::Provision;
+    let Some(asked) = plan.hooks.at(point).filter(|_| !preparation.provisioned) else { return Ok(None) };
+    match hook::standing(asked, point, preparation.pending, reply, now) {
+        Standing::Passed => {
+            (preparation.provisioned, preparation.started_at) = (true, Some(now));
+            Ok(None)
+        }
+        Standing::Failed(words) => Err(words),
+        Standing::Ask(pending, reason) => {
+            preparation.pending = Some(pending);
+            let hook = Call::scaling(plan, lease.release(), point, plan.candidate.slot, plan.hosts_wanted());
+            let output = waiting(reason, plan.readiness.poll_seconds, preparation.clone());
+            Ok(Some(Output { next: Next::Hook, hook, ..output }))
+        }
+    }
 }
 
 fn waiting(reason: String, wait_seconds: u32, preparation: Preparation) -> Output {
@@ -324,7 +355,7 @@ async fn restore<S: EcsServices, R, G: AutoScalingGroups, T, L: Leases>(
     preparation: Preparation,
 ) -> Result<Output, Error> {
     guard::verify(ports.leases, lease).await?;
-    let wanted = plan.stable_hosts.iter().copied().max().unwrap_or(0).max(1);
+    let wanted = plan.hosts_wanted();
     let reason = match &plan.stable.compute {
         Compute::EcsService(service) => {
             let state = ports.services.describe(service).await?;

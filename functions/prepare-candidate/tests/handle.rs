@@ -132,6 +132,55 @@ async fn external_compute_is_only_looked_at() {
     assert!(world.state().changes.is_empty());
 }
 
+/// The service's own function brings external compute up; its targets are awaited after that.
+#[tokio::test]
+async fn a_hook_provisions_external_compute() {
+    let world = World::of_shop();
+    let mut plan = plan(&json!({"opaque": "build 2"}));
+    (plan.stable.compute, plan.candidate.compute) = (Compute::External, Compute::External);
+    let function = "arn:aws:lambda:eu-west-1:123456789012:function:fleet";
+    let hook = json!({"function": function, "timeout_seconds": 2400});
+    plan.hooks = serde_json::from_value(json!({"provision": hook, "before_traffic": hook})).unwrap();
+    // Others have left something there.
+    healthy(&world, 1);
+    let ask = |preparation: &Preparation, point: Point, answer: Value, seconds: i64| {
+        let ports = Ports { services: &world, revisions: &world, groups: &world, targets: &world, leases: &world };
+        let hook = Reply { point: (!answer.is_null()).then_some(point), answer };
+        let (role, plan, preparation) = (Role::Candidate, plan.clone(), preparation.clone());
+        let event = Event { lease: lease(), plan, preparation, role, hook };
+        handle(ports, move || now() + SignedDuration::from_secs(seconds), event)
+    };
+    let asked = ask(&Preparation::default(), Point::Provision, Value::Null, 0).await.unwrap();
+    assert_eq!((asked.next, asked.wait_seconds), (Next::Hook, plan.readiness.poll_seconds));
+    let payload = serde_json::to_value(asked.hook.unwrap().payload).unwrap();
+    assert_eq!(
+        (&payload["point"], &payload["slot"], &payload["targets"], &payload["version"]),
+        (&json!("provision"), &json!("green"), &json!(2), &json!({"opaque": "build 2"}))
+    );
+    let late = ask(&asked.preparation, Point::Provision, json!("wait"), 2399).await.unwrap();
+    assert_eq!(late.next, Next::Hook, "it has its own time, and not that of readiness");
+    let failed = ask(&late.preparation, Point::Provision, json!("fail"), 2399).await.unwrap_err();
+    assert_eq!((failed.name(), failed.to_string().as_str()), ("HookFailed", "the provision hook says fail"));
+    let over = ask(&late.preparation, Point::Provision, json!("wait"), 2400).await.unwrap_err();
+    assert_eq!(over.to_string(), "no ok within 2400 s: the provision hook says wait");
+
+    world.state().targets.insert(group("green").as_str().into(), vec![TargetState::Healthy, TargetState::Initial]);
+    let up = ask(&late.preparation, Point::Provision, json!("ok"), 2399).await.unwrap();
+    assert_eq!((up.next, up.preparation.provisioned), (Next::Wait, true), "{}", up.reason);
+    let unready = ask(&up.preparation, Point::Provision, json!("ok"), 4198).await.unwrap();
+    assert_eq!(unready.next, Next::Wait, "the targets have all of their time");
+    assert_eq!(
+        ask(&up.preparation, Point::Provision, json!("ok"), 4199).await.unwrap_err().name(),
+        "CandidateNotReady"
+    );
+    healthy(&world, 2);
+    // The ok of one hook is not that of the other.
+    let tested = ask(&unready.preparation, Point::Provision, json!("ok"), 4100).await.unwrap();
+    assert_eq!((tested.next, tested.hook.map(|call| call.payload.point)), (Next::Hook, Some(Point::BeforeTraffic)));
+    assert_eq!(ask(&tested.preparation, Point::BeforeTraffic, json!("ok"), 4110).await.unwrap().next, Next::Shift);
+    assert!(world.state().changes.is_empty());
+}
+
 /// An Auto Scaling group of version 1 without instances.
 fn of_group(min: u32, max: u32, desired: u32) -> GroupState {
     GroupState { version: Some("1".into()), min, max, desired, ..GroupState::default() }

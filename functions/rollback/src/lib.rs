@@ -74,8 +74,18 @@ pub struct Restoration {
     pub pending: Option<Pending>,
     /// Whether the hook has had its say.
     pub heard: bool,
+    /// Whether the hook that provisions external compute has had its say.
+    pub provisioned: bool,
     /// What there is to say about it, after the cause.
     pub remark: String,
+}
+
+impl Restoration {
+    /// Adds words to what follows the cause.
+    fn note(&mut self, words: &str) {
+        self.remark.push_str("; ");
+        self.remark.push_str(words);
+    }
 }
 
 /// Where the state machine goes from here.
@@ -259,7 +269,7 @@ pub async fn handle(
         kept_by_the_candidate(load_balancers, &event.plan, &restored).await?;
         (Next::StableDead, None)
     } else {
-        (Next::Restore, None)
+        ask_for_capacity(&event, &mut restoration, now)
     };
     let poll = event.plan.readiness.poll_seconds;
     let rarer = 1 << (restoration.looks / LOOKS_UNTIL_RARER).min(10);
@@ -275,6 +285,29 @@ pub async fn handle(
     Ok(Output { next, cause, routes: restored, wait_seconds, restoration, hook: call })
 }
 
+/// Who gives the stable slot its capacity: the hook that provisions external compute, or Spillway itself. A hook that fails
+/// leaves the slot as it is, which is waited for all the same.
+fn ask_for_capacity(event: &Event, restoration: &mut Restoration, now: Timestamp) -> (Next, Option<Call>) {
+    let (plan, point) = (&event.plan, Point::Restore);
+    let asked = plan.hooks.at(point).filter(|_| !restoration.provisioned);
+    let Some(asked) = asked else { return (Next::Restore, None) };
+    // Without its reply it has not been asked, as below.
+    let pending = restoration.pending.filter(|_| event.hook.point == Some(point));
+    match hook::standing(asked, point, pending, &event.hook, now) {
+        hook::Standing::Ask(pending, _) => {
+            restoration.pending = Some(pending);
+            (Next::Hook, Call::scaling(plan, event.lease.release(), point, plan.stable.slot, plan.hosts_wanted()))
+        }
+        standing => {
+            restoration.provisioned = true;
+            if let hook::Standing::Failed(words) = standing {
+                restoration.note(&words);
+            }
+            (Next::Restore, None)
+        }
+    }
+}
+
 /// What the hook after a rollback says. It changes nothing any more, but if it fails, people hear of it.
 fn hear(event: &Event, restoration: &mut Restoration, now: Timestamp) -> (Next, Option<Call>) {
     let point = Point::AfterRollback;
@@ -288,7 +321,7 @@ fn hear(event: &Event, restoration: &mut Restoration, now: Timestamp) -> (Next, 
         }
         hook::Standing::Failed(words) => {
             restoration.heard = true;
-            restoration.remark = format!("; {words}");
+            restoration.note(&words);
             (Next::Page, None)
         }
         hook::Standing::Ask(pending, _) => {

@@ -11,6 +11,7 @@ use spillway_aws::ports::{AutoScalingGroups, EcsServices, GroupInstances, Leases
 use spillway_aws::scale_in;
 use spillway_core::compute::GroupChange;
 use spillway_core::definition::Compute;
+use spillway_core::hook::{self, Call, Pending, Point, Reply, Standing};
 use spillway_core::lease::Lease;
 use spillway_core::metrics::{self, Metric, Window};
 use spillway_core::plan::{Plan, Side};
@@ -21,6 +22,10 @@ use thiserror::Error;
 
 /// The longest wait between two attempts, in seconds.
 const LONGEST_WAIT: u32 = 3600;
+/// The longest wait between two questions to the hook, in seconds ...
+const LONGEST_PAUSE: u32 = 600;
+/// ... which double after so many of them: the longest patience must fit into an execution's history.
+const ASKS_UNTIL_RARER: u32 = 10;
 
 /// What to retire.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -35,6 +40,24 @@ pub struct Event {
     pub attempt: u32,
     /// When the release left the slot without traffic.
     pub started_at: Timestamp,
+    /// What earlier attempts have come to.
+    #[serde(default)]
+    pub memory: Memory,
+    /// What the hook that scales external compute down has said, if it was asked.
+    #[serde(default)]
+    pub hook: Reply,
+}
+
+/// How far the hook that scales external compute down is; carried from attempt to attempt by the state machine.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Memory {
+    /// The hook that is waited for.
+    pub pending: Option<Pending>,
+    /// How often it has been asked.
+    pub asked: u32,
+    /// Whether it has said ok.
+    pub retired: bool,
 }
 
 /// Where the state machine goes from here.
@@ -47,10 +70,12 @@ pub enum Next {
     Wait,
     /// Attach the slot at weight 0, then try again.
     Attach,
+    /// Ask the hook, wait, then try again.
+    Hook,
 }
 
 /// Whether the slot is retired.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Output {
     /// What comes next.
     pub next: Next,
@@ -62,6 +87,10 @@ pub struct Output {
     pub attempt: u32,
     /// What is still to be given back to the slots' scaling, as text, for the lease.
     pub scaling: String,
+    /// What to carry on with.
+    pub memory: Memory,
+    /// The hook to ask, where that is next.
+    pub hook: Option<Call>,
 }
 
 /// Why the attempt failed.
@@ -73,6 +102,9 @@ pub enum Error {
     /// A call to AWS failed.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// The hook that scales external compute down does not say ok: the slot stays as it is.
+    #[error("{0}")]
+    HookFailed(String),
 }
 
 impl Named for Error {
@@ -80,6 +112,7 @@ impl Named for Error {
         match self {
             Self::Lease(error) => error.name(),
             Self::Api(error) => error.name(),
+            Self::HookFailed(_) => "HookFailed",
         }
     }
 }
@@ -123,7 +156,7 @@ where
     M: Metrics,
     L: Leases,
 {
-    let Event { lease, plan, slot, attempt, started_at } = event;
+    let Event { lease, plan, slot, attempt, started_at, mut memory, hook } = event;
     let record = guard::verify(ports.leases, &lease).await?;
     let side = plan.side(slot);
     // The lease knows what is owed: an undo, or a retirement before, may have given some of it back.
@@ -133,9 +166,10 @@ where
     let owed = text(&own, &missed);
     let quiet = plan.retirement.quiet_seconds;
     let again = quiet.saturating_mul(1 << attempt.min(12)).min(LONGEST_WAIT).max(quiet.min(LONGEST_WAIT));
-    let answer = |next, reason: String, wait_seconds, owed: &str| {
+    let answer = move |next, reason: String, wait_seconds, owed: &str| {
         tracing::info!(?next, reason, "retirement");
-        Output { next, reason, wait_seconds, attempt: attempt.saturating_add(1), scaling: owed.into() }
+        let attempt = attempt.saturating_add(1);
+        Output { next, reason, wait_seconds, attempt, scaling: owed.into(), memory, hook: None }
     };
 
     let age = u32::try_from(clock().duration_since(started_at).as_secs()).unwrap_or(0);
@@ -182,19 +216,38 @@ where
             }
             format!("Auto Scaling group {} is scaled to zero", group.name)
         }
-        Compute::External => format!("slot {slot} is quiet; others scale it"),
+        Compute::External => {
+            let now = clock();
+            let asked = plan.hooks.at(Point::Retire).filter(|_| !memory.retired);
+            match asked.map(|asked| hook::standing(asked, Point::Retire, memory.pending, &hook, now)) {
+                Some(Standing::Ask(pending, words)) => {
+                    guard::verify(ports.leases, &lease).await?;
+                    let rarer = 1 << (memory.asked / ASKS_UNTIL_RARER).min(10);
+                    let wait = plan.readiness.poll_seconds.saturating_mul(rarer).min(LONGEST_PAUSE);
+                    memory = Memory { pending: Some(pending), asked: memory.asked.saturating_add(1), ..memory };
+                    let call = Call::scaling(&plan, lease.release(), Point::Retire, slot, 0);
+                    return Ok(Output { hook: call, memory, attempt, ..answer(Next::Hook, words, wait, &owed) });
+                }
+                Some(Standing::Failed(words)) => return Err(Error::HookFailed(words)),
+                Some(Standing::Passed) => {
+                    memory.retired = true;
+                    format!("the hook has scaled slot {slot} down")
+                }
+                None => format!("slot {slot} is quiet; others scale it"),
+            }
+        }
     };
     missed.extend(give_back(ports, &lease, own).await?);
     let owed = text(&[], &missed);
     if detached {
         let reason = format!("{reason}; it is attached again in {pinned} s, when no cookie can name it any more");
-        return Ok(answer(Next::Wait, reason, pinned, &owed));
+        return Ok(Output { memory, ..answer(Next::Wait, reason, pinned, &owed) });
     }
     if let Some(Missed(_, error)) = missed.first() {
         let reason = format!("{reason}; not every slot scales as it did before: {error}");
-        return Ok(answer(Next::Wait, reason, again, &owed));
+        return Ok(Output { memory, ..answer(Next::Wait, reason, again, &owed) });
     }
-    Ok(answer(Next::Done, reason, 0, &owed))
+    Ok(Output { memory, ..answer(Next::Done, reason, 0, &owed) })
 }
 
 /// What could not be given back to a slot's scaling now, and why.

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use spillway_aws::error::Named;
 use spillway_core::compute::{GroupState, Instance};
 use spillway_core::definition::Compute;
+use spillway_core::hook::{Point, Reply};
 use spillway_core::route::{ActionKind, Stickiness};
 use spillway_core::slot::Slot;
 use spillway_world::{Fault, World, forwarding, group, lease, plan, rejected, route};
-use teardown::{Error, Event, Next, Output, Ports, handle};
+use teardown::{Error, Event, Memory, Next, Output, Ports, handle};
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
@@ -27,10 +28,23 @@ fn promoted() -> World {
     world
 }
 
+/// Blue, as the release that promoted green left it.
+fn event() -> Event {
+    Event {
+        lease: lease(),
+        plan: plan(&json!({"opaque": "2"})),
+        slot: Slot::Blue,
+        attempt: 0,
+        started_at: ago(3600),
+        memory: Memory::default(),
+        hook: Reply::default(),
+    }
+}
+
 async fn retire(world: &World, slot: Slot, attempt: u32) -> Result<Output, Error> {
     let ports = Ports { services: world, groups: world, routes: world, metrics: world, leases: world };
     let plan = plan(&json!({"opaque": "2"}));
-    handle(ports, now, Event { lease: lease(), plan, slot, attempt, started_at: ago(3600) }).await
+    handle(ports, now, Event { lease: lease(), plan, slot, attempt, started_at: ago(3600), ..event() }).await
 }
 
 #[tokio::test]
@@ -78,7 +92,7 @@ async fn external_compute_is_left_alone() {
     let ports = Ports { services: &world, groups: &world, routes: &world, metrics: &world, leases: &world };
     let mut plan = plan(&json!({"opaque": "2"}));
     plan.stable.compute = Compute::External;
-    let event = Event { lease: lease(), plan, slot: Slot::Blue, attempt: 0, started_at: ago(3600) };
+    let event = Event { lease: lease(), plan, slot: Slot::Blue, attempt: 0, started_at: ago(3600), ..event() };
     let output = handle(ports, now, event).await.unwrap();
     assert!(output.next == Next::Done && world.state().changes.is_empty());
 }
@@ -105,7 +119,7 @@ async fn scale_in_is_given_back_to_what_serves_first() {
     let plan = plan(&json!({"opaque": "2"}));
     let at = |started_at| {
         let ports = Ports { services: &world, groups: &world, routes: &world, metrics: &world, leases: &world };
-        let event = Event { lease: lease(), plan: plan.clone(), slot: Slot::Blue, attempt: 0, started_at };
+        let event = Event { lease: lease(), plan: plan.clone(), slot: Slot::Blue, attempt: 0, started_at, ..event() };
         handle(ports, now, event)
     };
     let early = at(ago(300)).await.unwrap();
@@ -167,7 +181,7 @@ async fn groups_are_given_back_what_they_had() {
         }
         owe(&world, &json!([entry("asg-blue", true), entry("asg-green", rebalanced), entry("deleted", true)]));
         let ports = Ports { services: &world, groups: &world, routes: &world, metrics: &world, leases: &world };
-        let event = Event { lease: lease(), plan, slot: Slot::Blue, attempt: 0, started_at: ago(3600) };
+        let event = Event { lease: lease(), plan, slot: Slot::Blue, attempt: 0, started_at: ago(3600), ..event() };
         let output = handle(ports, now, event).await.unwrap();
         assert_eq!((output.next, left(&output)), (Next::Done, json!([])), "{}", output.reason);
         let retired = ["UpdateAutoScalingGroup asg-blue 0 9 0", "ResumeProcesses asg-blue"];
@@ -197,11 +211,63 @@ async fn protected_instances_are_let_go() {
     world.state().groups.insert("asg-blue".into(), group);
     for attempt in 0..2 {
         let ports = Ports { services: &world, groups: &world, routes: &world, metrics: &world, leases: &world };
-        let event = Event { lease: lease(), plan: plan.clone(), slot: Slot::Blue, attempt, started_at: ago(3600) };
+        let event =
+            Event { lease: lease(), plan: plan.clone(), slot: Slot::Blue, attempt, started_at: ago(3600), ..event() };
         assert_eq!(handle(ports, now, event).await.unwrap().next, Next::Done);
     }
     let changes = ["UpdateAutoScalingGroup asg-blue 0 4 0", "SetInstanceProtection asg-blue i-1"];
     assert_eq!(world.state().changes, changes);
+}
+
+/// The service's own function scales external compute down, once nothing gives the slot traffic.
+#[tokio::test]
+async fn a_hook_retires_external_compute() {
+    let world = promoted();
+    let mut plan = plan(&json!({"opaque": "2"}));
+    (plan.stable.compute, plan.candidate.compute) = (Compute::External, Compute::External);
+    let function = "arn:aws:lambda:eu-west-1:123456789012:function:fleet";
+    plan.hooks = serde_json::from_value(json!({"retire": {"function": function, "timeout_seconds": 600}})).unwrap();
+    let look = |memory: Memory, answer: Value, seconds: i64| {
+        let ports = Ports { services: &world, groups: &world, routes: &world, metrics: &world, leases: &world };
+        let hook = Reply { point: (!answer.is_null()).then_some(Point::Retire), answer };
+        let event = Event { plan: plan.clone(), memory, hook, ..event() };
+        handle(ports, move || now() + SignedDuration::from_secs(seconds), event)
+    };
+    world.record(&group("blue"), ago(60), 1, 0);
+    assert_eq!(look(Memory::default(), Value::Null, 0).await.unwrap().next, Next::Wait, "not yet quiet");
+    world.state().metrics.clear();
+
+    let asked = look(Memory::default(), Value::Null, 0).await.unwrap();
+    assert_eq!((asked.next, asked.wait_seconds, asked.attempt), (Next::Hook, 15, 0));
+    let call = serde_json::to_value(asked.hook.unwrap()).unwrap();
+    assert_eq!(call["function"], function);
+    assert_eq!(
+        call["payload"],
+        json!({"point": "retire", "service": "shop", "release": "release-1", "version": {"opaque": "2"},
+            "stable": "blue", "candidate": "green", "weight": 0.0, "test_routes": [], "slot": "blue", "targets": 0})
+    );
+    let waits = look(asked.memory, json!("wait"), 30).await.unwrap();
+    assert_eq!((waits.next, waits.reason.as_str()), (Next::Hook, "the retire hook says wait"));
+    let often = look(Memory { asked: 30, ..waits.memory }, json!("wait"), 300).await.unwrap();
+    assert_eq!(often.wait_seconds, 120, "rarer and rarer");
+    let done = look(waits.memory, json!("ok"), 60).await.unwrap();
+    assert_eq!((done.next, done.memory.retired), (Next::Done, true), "{}", done.reason);
+    assert_eq!(look(done.memory, Value::Null, 90).await.unwrap().next, Next::Done, "it is not asked again");
+    for (answer, seconds, words) in [
+        (json!({"result": "fail", "reason": "in use"}), 30, "the retire hook says fail: in use"),
+        (json!("wait"), 600, "no ok within 600 s: the retire hook says wait"),
+    ] {
+        let error = look(waits.memory, answer, seconds).await.unwrap_err();
+        assert_eq!((error.name(), error.to_string().as_str()), ("HookFailed", words));
+    }
+    // A newer release may want the slot.
+    world.state().lease_reads_left = Some(1);
+    assert_eq!(look(Memory::default(), Value::Null, 0).await.unwrap_err().name(), "LeaseLost");
+    // Users are back on it: nobody asks.
+    world.state().routes.insert(route(2).as_str().into(), forwarding(&[("blue", 3), ("green", 100)]));
+    world.state().leases.get_mut("shop").unwrap().fence = 7;
+    assert_eq!(look(waits.memory, json!("wait"), 60).await.unwrap().next, Next::Wait);
+    assert!(world.state().changes.is_empty());
 }
 
 #[tokio::test]
@@ -232,7 +298,7 @@ async fn nothing_is_scaled_down_within_the_rollback_window() {
     let world = promoted();
     let ports = Ports { services: &world, groups: &world, routes: &world, metrics: &world, leases: &world };
     let plan = plan(&json!({"opaque": "2"}));
-    let event = Event { lease: lease(), plan, slot: Slot::Blue, attempt: 2, started_at: ago(3599) };
+    let event = Event { lease: lease(), plan, slot: Slot::Blue, attempt: 2, started_at: ago(3599), ..event() };
     let output = handle(ports, now, event).await.unwrap();
     assert_eq!((output.next, output.wait_seconds, output.attempt), (Next::Wait, 1, 2), "{}", output.reason);
     assert!(world.state().changes.is_empty());
@@ -255,7 +321,7 @@ async fn a_slot_that_was_taken_out_is_attached_again_when_no_cookie_can_name_it(
                 forward.stickiness = Some(Stickiness { enabled: true, duration_seconds: Some(7200) });
             }
         }
-        handle(ports, now, Event { lease: lease(), plan, slot: Slot::Blue, attempt: 0, started_at })
+        handle(ports, now, Event { lease: lease(), plan, slot: Slot::Blue, attempt: 0, started_at, ..event() })
     };
     let early = look(7200, ago(100)).await.unwrap();
     assert_eq!((early.next, early.wait_seconds), (Next::Wait, 3500), "{}", early.reason);

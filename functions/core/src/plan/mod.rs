@@ -427,6 +427,12 @@ impl Plan {
         groups.filter(|(known, _)| known.arn == *group).map(|(_, hosts)| *hosts).max().unwrap_or(0)
     }
 
+    /// The most healthy targets that one of the stable slot's groups had before the release; at least 1.
+    #[must_use]
+    pub fn hosts_wanted(&self) -> u32 {
+        self.stable_hosts.iter().copied().max().unwrap_or(0).max(1)
+    }
+
     /// Seconds that a release waits for people, all in all, before it is rolled back.
     #[must_use]
     pub fn longest_wait_seconds(&self) -> u64 {

@@ -5,7 +5,7 @@ use spillway_end_to_end::{
 use spillway_lab::{Execution, Lab, Slot, Status, Traffic, eventually};
 
 /// The retirement that a release has started: named after it.
-fn retirement(lab: &Lab, release: &Execution) -> Execution {
+pub(crate) fn retirement(lab: &Lab, release: &Execution) -> Execution {
     let machine = lab.state_machines().and_then(|machines| machines.arn("retire")).expect("a lab with machines");
     let name = release.arn().rsplit(':').next().unwrap_or_default();
     Execution::of(lab.aws(), format!("{}:{name}", machine.replacen(":stateMachine:", ":execution:", 1)))
