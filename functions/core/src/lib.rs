@@ -9,6 +9,7 @@
 
 pub mod arn;
 pub mod compute;
+pub mod cost;
 pub mod decision;
 pub mod definition;
 pub mod drift;

@@ -199,6 +199,7 @@ pub async fn handle(
 
     let overrides = overrides.unwrap_or_default();
     let plan = Draft { definition, version, overrides, roles, survey, refusals }.plan()?;
+    let plan = Plan { planned_at: Some(clock()), ..plan };
     let record = serde_json::to_string(&plan)?;
     if record.len() > MOST_BYTES {
         return Err(Refused(vec![Refusal::TooLarge { bytes: record.len(), allowed: MOST_BYTES }]).into());

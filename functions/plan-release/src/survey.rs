@@ -106,7 +106,12 @@ fn anywhere(definition: &ServiceDefinition, slot: Slot) -> Side {
             .iter()
             .map(move |load_balancer| PlannedGroup { arn: arn.clone(), load_balancer: load_balancer.clone() })
     };
-    Side { slot, groups: chosen.target_groups.iter().flat_map(behind).collect(), compute: chosen.compute.clone() }
+    Side {
+        slot,
+        groups: chosen.target_groups.iter().flat_map(behind).collect(),
+        compute: chosen.compute.clone(),
+        price_per_hour: None,
+    }
 }
 
 /// The stable slot in the hours before: two calls, since what is slow is told by the first, and one for the quantiles.

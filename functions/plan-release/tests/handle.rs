@@ -48,6 +48,7 @@ async fn plans_without_changing_anything() {
     assert_eq!((output.plan.stable.slot, output.plan.candidate.slot), (Slot::Blue, Slot::Green));
     assert_eq!(output.plan.routes[0].original, forwarding(&[("blue", 1)]));
     assert_eq!(output.plan.stable.groups[0].load_balancer.as_str(), "app/shop/1");
+    assert_eq!(output.plan.planned_at, Some(now()));
     assert_eq!(serde_json::from_str::<spillway_core::plan::Plan>(&output.record).unwrap(), output.plan);
     assert!(world.state().changes.is_empty());
 }
@@ -648,6 +649,14 @@ fn with_groups(definition: Value) -> Value {
 
 fn owe(world: &World, scaling: &Value) {
     world.state().leases.get_mut("shop").unwrap().scaling = serde_json::from_value(scaling.clone()).unwrap();
+}
+
+#[tokio::test]
+async fn each_slot_has_its_price() {
+    let mut definition = definition();
+    definition["slots"]["green"]["price_per_hour"] = json!(0.35);
+    let plan = plan(&World::of_shop(), &definition, release(&json!({}))).await.unwrap().plan;
+    assert_eq!((plan.stable.price_per_hour, plan.candidate.price_per_hour), (None, Some(0.35)));
 }
 
 /// What an earlier release has not given back yet is owed by this one; what people have suspended is theirs.

@@ -9,6 +9,7 @@ use spillway_aws::error::{ApiError, Named, is_gone};
 use spillway_aws::guard::{self, LeaseError};
 use spillway_aws::ports::{Leases, Routes, Targets};
 use spillway_core::arn::{RouteArn, TargetGroupArn};
+use spillway_core::cost::Cost;
 use spillway_core::hook::{self, Call, Pending, Point, Reply};
 use spillway_core::lease::{Lease, NotHeld};
 use spillway_core::plan::{Plan, PlannedRoute};
@@ -42,6 +43,9 @@ pub struct Event {
     pub renewed: bool,
     /// Why: a decision's reason, or the error that a state ended with.
     pub failure: Value,
+    /// Since when two slots have run, where that is not since the plan: an undo comes later.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
     /// What earlier calls have found.
     #[serde(default)]
     pub restoration: Restoration,
@@ -121,6 +125,8 @@ pub struct Output {
     pub restoration: Restoration,
     /// The hook to ask, where that is next.
     pub hook: Option<Call>,
+    /// What the candidate has cost beside the stable slot so far.
+    pub cost: Option<Cost>,
 }
 
 /// One route after a call.
@@ -280,9 +286,11 @@ pub async fn handle(
     restoration.looks = restoration.looks.saturating_add(1);
     let failures = if stuck { format!("; not yet restored: {}", listed(&failed)) } else { String::new() };
     let standing = standing_words(&event.plan, &restored);
-    let cause = format!("{}{standing}{failures}{}", cause(&event.failure), restoration.remark);
+    let cost = event.since.or(event.plan.planned_at).map(|since| Cost::of(&event.plan.candidate, since, now));
+    let spent = cost.map(|cost| format!("; {cost}")).unwrap_or_default();
+    let cause = format!("{}{standing}{failures}{}{spent}", cause(&event.failure), restoration.remark);
     tracing::info!(?next, cause, "rollback");
-    Ok(Output { next, cause, routes: restored, wait_seconds, restoration, hook: call })
+    Ok(Output { next, cause, routes: restored, wait_seconds, restoration, hook: call, cost })
 }
 
 /// Who gives the stable slot its capacity: the hook that provisions external compute, or Spillway itself. A hook that fails

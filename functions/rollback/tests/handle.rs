@@ -19,7 +19,8 @@ fn now() -> Timestamp {
 
 fn event(plan: Plan) -> Event {
     let (restoration, hook) = (Restoration::default(), Reply::default());
-    Event { lease: lease(), plan, redriven: false, renewed: true, failure: json!("held too long"), restoration, hook }
+    let (redriven, renewed, failure) = (false, true, json!("held too long"));
+    Event { lease: lease(), plan, redriven, renewed, failure, since: None, restoration, hook }
 }
 
 fn the_plan() -> Plan {
@@ -770,4 +771,19 @@ async fn a_hook_gets_external_capacity_back() {
     assert!(after.cause.contains("; the restore hook says fail"), "{}", after.cause);
     hosts(&world, "blue", &[TargetState::Healthy; 4]);
     assert_eq!(look(&waits.restoration, own, json!("wait"), 45).await.unwrap().next, Next::Done, "it is there already");
+}
+
+/// From the plan on, unless the machine says since when: an undo comes long after the plan.
+#[tokio::test]
+async fn says_what_the_second_slot_has_cost() {
+    let mut plan = Plan { planned_at: Some(now() - SignedDuration::from_hours(3)), ..the_plan() };
+    plan.candidate.price_per_hour = Some(0.5);
+    plan.stable.price_per_hour = Some(9.0);
+    for (since, words) in [
+        (None, "held too long; 3 slot-hours, which cost 1.5"),
+        (Some(now() - SignedDuration::from_mins(30)), "held too long; 0.5 slot-hours, which cost 0.25"),
+    ] {
+        let output = handle(&shifted(), &shifted(), now, Event { since, ..event(plan.clone()) }).await.unwrap();
+        assert_eq!((output.next, output.cause.as_str()), (Next::Done, words));
+    }
 }

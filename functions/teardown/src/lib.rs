@@ -10,6 +10,7 @@ use spillway_aws::guard::{self, LeaseError};
 use spillway_aws::ports::{AutoScalingGroups, EcsServices, GroupInstances, Leases, Metrics, Routes, ScalableTargets};
 use spillway_aws::scale_in;
 use spillway_core::compute::GroupChange;
+use spillway_core::cost::Cost;
 use spillway_core::definition::Compute;
 use spillway_core::hook::{self, Call, Pending, Point, Reply, Standing};
 use spillway_core::lease::Lease;
@@ -40,6 +41,9 @@ pub struct Event {
     pub attempt: u32,
     /// When the release left the slot without traffic.
     pub started_at: Timestamp,
+    /// Since when two slots have run.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
     /// What earlier attempts have come to.
     #[serde(default)]
     pub memory: Memory,
@@ -91,6 +95,8 @@ pub struct Output {
     pub memory: Memory,
     /// The hook to ask, where that is next.
     pub hook: Option<Call>,
+    /// What the slot has cost beside the other so far.
+    pub cost: Option<Cost>,
 }
 
 /// Why the attempt failed.
@@ -156,7 +162,7 @@ where
     M: Metrics,
     L: Leases,
 {
-    let Event { lease, plan, slot, attempt, started_at, mut memory, hook } = event;
+    let Event { lease, plan, slot, attempt, started_at, since, mut memory, hook } = event;
     let record = guard::verify(ports.leases, &lease).await?;
     let side = plan.side(slot);
     // The lease knows what is owed: an undo, or a retirement before, may have given some of it back.
@@ -166,10 +172,12 @@ where
     let owed = text(&own, &missed);
     let quiet = plan.retirement.quiet_seconds;
     let again = quiet.saturating_mul(1 << attempt.min(12)).min(LONGEST_WAIT).max(quiet.min(LONGEST_WAIT));
+    // Up to now, when it is about to end; until an attempt says that it is done, it goes on.
+    let cost = since.or(plan.planned_at).map(|since| Cost::of(side, since, clock()));
     let answer = move |next, reason: String, wait_seconds, owed: &str| {
         tracing::info!(?next, reason, "retirement");
         let attempt = attempt.saturating_add(1);
-        Output { next, reason, wait_seconds, attempt, scaling: owed.into(), memory, hook: None }
+        Output { next, reason, wait_seconds, attempt, scaling: owed.into(), memory, hook: None, cost }
     };
 
     let age = u32::try_from(clock().duration_since(started_at).as_secs()).unwrap_or(0);

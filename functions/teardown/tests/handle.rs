@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use spillway_aws::error::Named;
 use spillway_core::compute::{GroupState, Instance};
+use spillway_core::cost::Cost;
 use spillway_core::definition::Compute;
 use spillway_core::hook::{Point, Reply};
 use spillway_core::route::{ActionKind, Stickiness};
@@ -36,6 +37,7 @@ fn event() -> Event {
         slot: Slot::Blue,
         attempt: 0,
         started_at: ago(3600),
+        since: None,
         memory: Memory::default(),
         hook: Reply::default(),
     }
@@ -344,4 +346,21 @@ async fn a_slot_that_was_taken_out_is_attached_again_when_no_cookie_can_name_it(
     let full = [("green", 1), ("a", 0), ("b", 0), ("c", 0), ("d", 0)];
     world.state().routes.insert(route(2).as_str().into(), forwarding(&full));
     assert_eq!(look(7200, ago(7261)).await.unwrap().next, Next::Done);
+}
+
+#[tokio::test]
+async fn says_what_the_slot_has_cost_since_there_were_two() {
+    let mut plan = plan(&json!({"opaque": "2"}));
+    plan.planned_at = Some(ago(7200));
+    plan.stable.price_per_hour = Some(0.5);
+    plan.candidate.price_per_hour = Some(9.0);
+    for (since, expected) in [
+        (None, Cost { slot_hours: 2.0, amount: Some(1.0) }),
+        (Some(ago(5400)), Cost { slot_hours: 1.5, amount: Some(0.75) }),
+    ] {
+        let world = promoted();
+        let ports = Ports { services: &world, groups: &world, routes: &world, metrics: &world, leases: &world };
+        let output = handle(ports, now, Event { plan: plan.clone(), since, ..event() }).await.unwrap();
+        assert_eq!((output.next, output.cost), (Next::Done, Some(expected)));
+    }
 }

@@ -101,6 +101,10 @@ impl Rules<'_> {
     fn slots(&mut self, definition: &ServiceDefinition) {
         let mut seen: HashMap<&str, String> = HashMap::new();
         for slot in Slot::BOTH {
+            let price = definition.slots.get(slot).price_per_hour;
+            if price.is_some_and(|price| !(0.0..=1e6).contains(&price)) {
+                self.note(&format!("slots.{slot}.price_per_hour"), "out of range; allowed: 0 to 1000000");
+            }
             let groups = &definition.slots.get(slot).target_groups;
             let path = format!("slots.{slot}.target_groups");
             self.count(&path, groups.len(), 1, 10);

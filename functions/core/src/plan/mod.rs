@@ -6,6 +6,7 @@ mod roles;
 mod strangers;
 mod survey;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::arn::{LoadBalancerDimension, RouteArn, TargetGroupArn};
@@ -41,6 +42,9 @@ pub struct Plan {
     pub service: ServiceName,
     /// What is released.
     pub version: Version,
+    /// When it was planned: since then two slots run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_at: Option<Timestamp>,
     /// Which strategy the steps come from.
     pub strategy: StrategyType,
     /// The slot with the traffic.
@@ -95,7 +99,7 @@ pub struct Plan {
 }
 
 /// One slot in its role.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Side {
     /// Which slot.
     pub slot: Slot,
@@ -103,6 +107,9 @@ pub struct Side {
     pub groups: Vec<PlannedGroup>,
     /// What runs behind them.
     pub compute: Compute,
+    /// What it costs in an hour while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_per_hour: Option<f64>,
 }
 
 /// A target group behind its load balancer.
@@ -250,6 +257,7 @@ impl Draft {
             steps,
             service: definition.service,
             version,
+            planned_at: None,
             strategy: definition.strategy.kind,
             stable,
             candidate,

@@ -137,6 +137,8 @@ fn rules_between_fields_are_checked() {
         (vec![("/hooks/after_step/function", json!("smoke"))], "hooks.after_step.function"),
         (vec![("/hooks/before_traffic/timeout_seconds", json!(0))], "hooks.before_traffic.timeout_seconds"),
         (vec![("/hooks/after_rollback/timeout_seconds", json!(86_401))], "hooks.after_rollback.timeout_seconds"),
+        (vec![("/slots/green/price_per_hour", json!(-0.1))], "slots.green.price_per_hour"),
+        (vec![("/slots/blue/price_per_hour", json!(1_000_001))], "slots.blue.price_per_hour"),
         (vec![("/hooks/provision", example()["hooks"]["after_step"].clone())], "hooks.provision"),
         (vec![("/hooks/retire", example()["hooks"]["after_step"].clone())], "hooks.retire"),
         (
