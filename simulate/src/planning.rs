@@ -62,6 +62,7 @@ pub fn plan(strategy: &Strategy, health: &HealthPolicy, service: &Service, seed:
 /// A service with this policy. Alarms and metrics of its own are nothing that could be simulated.
 fn definition(strategy: &Strategy, health: &HealthPolicy) -> ServiceDefinition {
     let slot = |name: &str| SlotDefinition {
+        price_per_hour: None,
         target_groups: TargetGroupArn::parse(format!("{ELB}:targetgroup/{name}/0")).into_iter().collect(),
         compute: Compute::External,
     };

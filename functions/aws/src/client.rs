@@ -6,7 +6,8 @@
         feature = "executions",
         feature = "lease",
         feature = "load-balancer",
-        feature = "metrics"
+        feature = "metrics",
+        feature = "scaling"
     )),
     allow(dead_code, reason = "no adapter is built")
 )]
@@ -34,9 +35,11 @@ const ATTEMPTS: u32 = 4;
 ///
 /// Throttling as in <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html> and
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/throttling.html>; the last two are Auto Scaling's:
-/// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_UpdateAutoScalingGroup.html>.
-const TURNED_AWAY: [&str; 16] = [
+/// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_UpdateAutoScalingGroup.html>; concurrent updates are
+/// Application Auto Scaling's: <https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html>.
+const TURNED_AWAY: [&str; 17] = [
     "BandwidthLimitExceeded",
+    "ConcurrentUpdateException",
     "EC2ThrottledException",
     "PriorRequestNotComplete",
     "ProvisionedThroughputExceededException",

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use spillway_core::decision::Command;
 use spillway_core::definition::ServiceName;
 use spillway_core::lease::{Freeze, LeaseRecord, Live, Waiting};
+use spillway_core::scaling::Scaling;
 
 use crate::client::{api_error, invalid_answer};
 use crate::error::ApiError;
@@ -19,7 +20,7 @@ const GET: &str = "GetItem";
 /// Key of the item that holds the freeze of all services. No service can have this name.
 pub const ALL_SERVICES: &str = "*";
 /// What a lease is read for; not its plans, which are large.
-const ATTRIBUTES: [&str; 11] = [
+const ATTRIBUTES: [&str; 12] = [
     "owner",
     "fence",
     "lease_until",
@@ -31,6 +32,7 @@ const ATTRIBUTES: [&str; 11] = [
     "freeze",
     "live_version",
     "live_slot",
+    "scaling",
 ];
 
 /// The table of leases: one item for each service, its key `service`.
@@ -86,6 +88,7 @@ impl Leases for LeaseTable {
             waiting: readable(waiting(&item)),
             freeze: freeze(&item),
             live: readable(live(&item)),
+            scaling: readable(scaling(&item)).unwrap_or_default(),
         }))
     }
 
@@ -136,6 +139,11 @@ fn live(item: &Item) -> Result<Option<Live>, ApiError> {
         version: serde_json::from_str(&version).map_err(|_| item.malformed("live_version"))?,
         slot: serde_json::from_value(slot.into()).map_err(|_| item.malformed("live_slot"))?,
     }))
+}
+
+fn scaling(item: &Item) -> Result<Option<Vec<Scaling>>, ApiError> {
+    let Some(text) = item.text("scaling")? else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).map_err(|_| item.malformed("scaling"))
 }
 
 /// An item, or a map in one. What is not of its type is an error, and no nothing.

@@ -5,10 +5,11 @@ pub mod error;
 pub mod function;
 pub mod guard;
 pub mod ports;
+pub mod scale_in;
 
 #[cfg(feature = "metrics")]
 pub mod alarms;
-#[cfg(feature = "compute")]
+#[cfg(feature = "scaling")]
 pub mod compute;
 #[cfg(feature = "executions")]
 pub mod executions;

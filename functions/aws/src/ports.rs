@@ -6,7 +6,7 @@
 use std::future::Future;
 
 use spillway_core::arn::{AlarmArn, RouteArn, TargetGroupArn};
-use spillway_core::compute::{EcsState, GroupState};
+use spillway_core::compute::{EcsState, GroupChange, GroupState};
 use spillway_core::definition::{AutoScalingGroupName, EcsService, ServiceName};
 use spillway_core::lease::{Freeze, LeaseRecord};
 use spillway_core::metrics::{Query, Series, Window};
@@ -101,13 +101,36 @@ pub trait AutoScalingGroups: Sync {
     /// The group as it stands.
     fn describe(&self, group: &AutoScalingGroupName) -> impl Future<Output = Result<GroupState, ApiError>> + Send;
 
-    /// Sets the launch template version (`None` leaves it) and the sizes.
+    /// Sets the launch template version and the sizes that the change names.
     fn update(
         &self,
         group: &AutoScalingGroupName,
-        version: Option<&str>,
-        min: u32,
-        max: u32,
-        desired: u32,
+        change: &GroupChange,
+    ) -> impl Future<Output = Result<(), ApiError>> + Send;
+}
+
+/// What Auto Scaling groups do with their instances by themselves.
+pub trait GroupInstances: Sync {
+    /// Lets a group move instances between zones, or not: the process `AZRebalance`.
+    fn rebalance(&self, group: &AutoScalingGroupName, on: bool) -> impl Future<Output = Result<(), ApiError>> + Send;
+
+    /// Takes scale-in protection from instances that are in service.
+    fn unprotect(
+        &self,
+        group: &AutoScalingGroupName,
+        instances: &[String],
+    ) -> impl Future<Output = Result<(), ApiError>> + Send;
+}
+
+/// Automatic scaling of ECS services.
+pub trait ScalableTargets: Sync {
+    /// Whether dynamic scale-in of the service is suspended; `None` where nothing scales it.
+    fn scale_in_suspended(&self, service: &EcsService) -> impl Future<Output = Result<Option<bool>, ApiError>> + Send;
+
+    /// Suspends or resumes dynamic scale-in of the service, and nothing else. Without a scalable target it does nothing.
+    fn suspend_scale_in(
+        &self,
+        service: &EcsService,
+        suspended: bool,
     ) -> impl Future<Output = Result<(), ApiError>> + Send;
 }

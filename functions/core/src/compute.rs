@@ -1,5 +1,7 @@
 //! Bringing the candidate's capacity up: what is missing, and when it is ours that is ready.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -18,6 +20,12 @@ pub struct Preparation {
     /// The ECS deployment that brings it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<String>,
+    /// Whether both slots have been kept from scaling in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
+    /// Whether the hook that provisions external compute has said ok.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub provisioned: bool,
     /// Whether testers have been led to the candidate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub test_routes_opened: bool,
@@ -149,8 +157,11 @@ pub fn ecs_step(
     Ok(EcsStep::Complete)
 }
 
+/// The state of an instance that serves, or that its group takes for one that does.
+const IN_SERVICE: &str = "InService";
+
 /// An Auto Scaling group as it stands.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct GroupState {
     /// Launch template version that new instances get.
     pub version: Option<String>,
@@ -162,31 +173,62 @@ pub struct GroupState {
     pub desired: u32,
     /// The instances.
     pub instances: Vec<Instance>,
+    /// Processes that are suspended, by people or, after a day of failed launches, by AWS.
+    pub suspended: Vec<String>,
+    /// Whether it takes new instances from a warm pool.
+    pub warm_pool: bool,
+}
+
+impl GroupState {
+    /// Whether a process is suspended.
+    #[must_use]
+    pub fn is_suspended(&self, process: &str) -> bool {
+        self.suspended.iter().any(|suspended| suspended == process)
+    }
+
+    /// The instances that would stay when the group is scaled in: they are in service, and protected.
+    #[must_use]
+    pub fn protected(&self) -> Vec<String> {
+        let protected = self.instances.iter().filter(|instance| instance.protected && instance.state == IN_SERVICE);
+        protected.map(|instance| instance.id.clone()).collect()
+    }
 }
 
 /// One instance of an Auto Scaling group.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Instance {
+    /// Its id.
+    pub id: String,
+    /// Where it is in its life: `Pending`, `Pending:Wait` (for a lifecycle hook), `InService`, `Terminating:Wait`, …
+    pub state: String,
     /// Launch template version that it was started from.
     pub version: Option<String>,
     /// Whether it is in service and healthy in the group's eyes.
     pub in_service: bool,
+    /// Whether it is protected from scale-in: then nothing but its replacement ends it.
+    pub protected: bool,
+}
+
+/// What to change about an Auto Scaling group; what is not named stays.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct GroupChange {
+    /// Launch template version.
+    pub version: Option<String>,
+    /// Least instances.
+    pub min: Option<u32>,
+    /// Most instances.
+    pub max: Option<u32>,
+    /// Instances wanted.
+    pub desired: Option<u32>,
 }
 
 /// What to do next about an Auto Scaling group.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum GroupStep {
     /// Set these.
-    Update {
-        /// Launch template version; `None` leaves it.
-        version: Option<String>,
-        /// Least instances.
-        min: u32,
-        /// Most instances.
-        max: u32,
-        /// Instances wanted.
-        desired: u32,
-    },
+    Update(GroupChange),
+    /// Take scale-in protection from these instances, which would not go otherwise.
+    Unprotect(Vec<String>),
     /// Nothing; not there yet, with the reason.
     Wait(String),
     /// Every instance is of the version asked for.
@@ -197,6 +239,9 @@ pub enum GroupStep {
 ///
 /// The slot has no traffic, so instances of another version are removed all at once before new ones are
 /// started: simpler, and quicker, than an instance refresh. `version` is `None` for an opaque version.
+///
+/// An instance that waits for a lifecycle hook, to begin or to end, is there and does not count as ready
+/// (<https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-lifecycle.html>).
 #[must_use]
 pub fn group_step(state: &GroupState, stable: &GroupState, version: Option<&str>) -> GroupStep {
     let desired = wanted_capacity(stable.desired, state.desired);
@@ -206,18 +251,37 @@ pub fn group_step(state: &GroupState, stable: &GroupState, version: Option<&str>
         state.instances.iter().filter(|i| version.is_some_and(|wanted| i.version.as_deref() != Some(wanted))).count();
     if stale > 0 {
         if state.desired > 0 || version_wrong {
-            return GroupStep::Update { version: version.map(Into::into), min: 0, max: state.max, desired: 0 };
+            let version = version.map(Into::into);
+            return GroupStep::Update(GroupChange { version, min: Some(0), max: None, desired: Some(0) });
         }
-        return GroupStep::Wait(format!("{stale} instances of another version are going"));
+        // None but theirs are left.
+        let protected = state.protected();
+        if !protected.is_empty() {
+            return GroupStep::Unprotect(protected);
+        }
+        return GroupStep::Wait(format!("{stale} instances of another version are going{}", states(&state.instances)));
     }
     if version_wrong || state.desired < desired || state.max < max || state.min != min {
-        return GroupStep::Update { version: version.map(Into::into), min, max, desired };
+        let version = version.map(Into::into);
+        return GroupStep::Update(GroupChange { version, min: Some(min), max: Some(max), desired: Some(desired) });
     }
     let in_service = state.instances.iter().filter(|i| i.in_service).count();
     if in_service < desired as usize {
-        return GroupStep::Wait(format!("{in_service} of {desired} instances are in service"));
+        let states = states(&state.instances);
+        return GroupStep::Wait(format!("{in_service} of {desired} instances are in service{states}"));
     }
     GroupStep::Complete
+}
+
+/// How many instances are in which state, in brackets; nothing without any.
+fn states(instances: &[Instance]) -> String {
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    for instance in instances {
+        let unhealthy = instance.state == IN_SERVICE && !instance.in_service;
+        *counts.entry(if unhealthy { "InService and unhealthy" } else { &instance.state }).or_default() += 1;
+    }
+    let texts: Vec<String> = counts.into_iter().map(|(state, count)| format!("{count} {state}")).collect();
+    if texts.is_empty() { String::new() } else { format!(" ({})", texts.join(", ")) }
 }
 
 #[cfg(test)]
@@ -317,25 +381,68 @@ mod tests {
 
     #[test]
     fn a_group_is_emptied_of_other_versions_before_it_grows() {
-        let stable = GroupState { version: Some("1".into()), min: 1, max: 4, desired: 2, instances: vec![] };
-        let instance = |version: &str, in_service| Instance { version: Some(version.into()), in_service };
-        let mut group =
-            GroupState { version: Some("1".into()), min: 0, max: 4, desired: 1, instances: vec![instance("1", true)] };
-        assert_eq!(
-            group_step(&group, &stable, Some("2")),
-            GroupStep::Update { version: Some("2".into()), min: 0, max: 4, desired: 0 }
-        );
+        let of = |min, desired| GroupState { version: Some("1".into()), min, max: 4, desired, ..GroupState::default() };
+        let stable = of(1, 2);
+        let instance =
+            |version: &str, in_service| Instance { version: Some(version.into()), in_service, ..Instance::default() };
+        let mut group = GroupState { instances: vec![instance("1", true)], ..of(0, 1) };
+        let change = |min, max, desired| {
+            let version = Some("2".into());
+            GroupStep::Update(GroupChange { version, min: Some(min), max, desired: Some(desired) })
+        };
+        assert_eq!(group_step(&group, &stable, Some("2")), change(0, None, 0));
         (group.version, group.desired) = (Some("2".into()), 0);
         assert!(matches!(group_step(&group, &stable, Some("2")), GroupStep::Wait(_)));
         group.instances.clear();
-        assert_eq!(
-            group_step(&group, &stable, Some("2")),
-            GroupStep::Update { version: Some("2".into()), min: 1, max: 4, desired: 2 }
-        );
+        assert_eq!(group_step(&group, &stable, Some("2")), change(1, Some(4), 2));
         (group.min, group.desired) = (1, 2);
         group.instances = vec![instance("2", true), instance("2", false)];
         assert!(matches!(group_step(&group, &stable, Some("2")), GroupStep::Wait(_)));
         group.instances[1].in_service = true;
         assert_eq!(group_step(&group, &stable, Some("2")), GroupStep::Complete);
+    }
+
+    #[test]
+    fn an_instance_counts_after_its_lifecycle_hooks() {
+        let of = |states: &[(&str, bool, bool)]| GroupState {
+            version: Some("2".into()),
+            desired: 2,
+            max: 4,
+            instances: std::iter::zip(1.., states)
+                .map(|(number, (state, in_service, protected))| Instance {
+                    id: format!("i-{number}"),
+                    state: (*state).into(),
+                    version: Some("2".into()),
+                    in_service: *in_service,
+                    protected: *protected,
+                })
+                .collect(),
+            ..GroupState::default()
+        };
+        let stable = of(&[]);
+        let waits = |words: &str| GroupStep::Wait(words.into());
+        for (states, expected) in [
+            (vec![], waits("0 of 2 instances are in service")),
+            (
+                vec![("InService", true, false), ("Pending:Wait", false, false)],
+                waits("1 of 2 instances are in service (1 InService, 1 Pending:Wait)"),
+            ),
+            (
+                vec![("InService", false, false), ("Pending", false, false)],
+                waits("0 of 2 instances are in service (1 InService and unhealthy, 1 Pending)"),
+            ),
+            // Protected from now on, as the group wants it.
+            (vec![("InService", true, true), ("InService", true, true)], GroupStep::Complete),
+        ] {
+            assert_eq!(group_step(&of(&states), &stable, Some("2")), expected);
+        }
+
+        let going = |states: &[(&str, bool, bool)]| GroupState { version: Some("3".into()), desired: 0, ..of(states) };
+        let old = [("InService", true, true), ("Terminating:Wait", false, true), ("InService", true, false)];
+        assert_eq!(group_step(&going(&old), &stable, Some("3")), GroupStep::Unprotect(vec!["i-1".into()]));
+        assert_eq!(
+            group_step(&going(&old[1..2]), &stable, Some("3")),
+            waits("1 instances of another version are going (1 Terminating:Wait)")
+        );
     }
 }

@@ -55,11 +55,12 @@ pub enum Point {
     BeforePromotion,
     /// All traffic is back on the stable slot.
     AfterRollback,
-}
-
-impl Point {
-    /// All of them, in the order of a release.
-    pub const ALL: [Self; 4] = [Self::BeforeTraffic, Self::AfterStep, Self::BeforePromotion, Self::AfterRollback];
+    /// The candidate of external compute is to be deployed and scaled up.
+    Provision,
+    /// The stable slot of external compute is to be scaled up again, for a rollback. The hook is the one that provisions.
+    Restore,
+    /// A slot of external compute is to be scaled down: nothing gives it traffic any more.
+    Retire,
 }
 
 impl std::fmt::Display for Point {
@@ -69,6 +70,9 @@ impl std::fmt::Display for Point {
             Self::AfterStep => "after_step",
             Self::BeforePromotion => "before_promotion",
             Self::AfterRollback => "after_rollback",
+            Self::Provision => "provision",
+            Self::Restore => "restore",
+            Self::Retire => "retire",
         })
     }
 }
@@ -107,6 +111,13 @@ pub struct Hooks {
     /// After a rollback. A fail pages: traffic is back, and something is wrong all the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after_rollback: Option<Hook>,
+    /// Of external compute: deploys the version to the candidate and scales it up, before anything else, and scales the
+    /// stable slot up again where a rollback finds it without hosts. A fail rolls back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provision: Option<Hook>,
+    /// Of external compute: scales the slot without traffic down. A fail leaves it as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retire: Option<Hook>,
 }
 
 impl Hooks {
@@ -118,7 +129,29 @@ impl Hooks {
             Point::AfterStep => self.after_step.as_ref(),
             Point::BeforePromotion => self.before_promotion.as_ref(),
             Point::AfterRollback => self.after_rollback.as_ref(),
+            Point::Provision | Point::Restore => self.provision.as_ref(),
+            Point::Retire => self.retire.as_ref(),
         }
+    }
+
+    /// Those that there are, with their names in the definition.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &Hook)> {
+        let all = [
+            ("before_traffic", &self.before_traffic),
+            ("after_step", &self.after_step),
+            ("before_promotion", &self.before_promotion),
+            ("after_rollback", &self.after_rollback),
+            ("provision", &self.provision),
+            ("retire", &self.retire),
+        ];
+        all.into_iter().filter_map(|(name, hook)| Some((name, hook.as_ref()?)))
+    }
+
+    /// The longest, in seconds, that hooks can take before the first traffic.
+    #[must_use]
+    pub fn longest_seconds_before(&self) -> u64 {
+        let hooks = [&self.provision, &self.before_traffic].into_iter().flatten();
+        hooks.map(|hook| u64::from(hook.timeout_seconds)).sum()
     }
 
     /// Whether there is none.
@@ -183,6 +216,12 @@ pub struct Question {
     pub weight: Percent,
     /// The routes that lead testers to the candidate.
     pub test_routes: Vec<RouteArn>,
+    /// The slot to be scaled; at the points of external compute only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Slot>,
+    /// Targets that each of its target groups is to have, with the slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<u32>,
 }
 
 impl Call {
@@ -201,8 +240,18 @@ impl Call {
                 candidate: plan.candidate.slot,
                 weight,
                 test_routes: plan.test_routes.iter().map(|route| route.arn.clone()).collect(),
+                slot: None,
+                targets: None,
             },
         })
+    }
+
+    /// The call of the hook that scales a slot, if there is one.
+    #[must_use]
+    pub fn scaling(plan: &Plan, release: &str, point: Point, slot: Slot, targets: u32) -> Option<Self> {
+        let mut call = Self::of(plan, release, point, Percent::ZERO)?;
+        (call.payload.slot, call.payload.targets) = (Some(slot), Some(targets));
+        Some(call)
     }
 }
 

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::decision::Command;
 use crate::definition::ServiceName;
+use crate::scaling::Scaling;
 use crate::slot::Slot;
 use crate::version::Version;
 
@@ -51,6 +52,8 @@ pub struct LeaseRecord {
     pub freeze: Option<Freeze>,
     /// The latest version that was promoted.
     pub live: Option<Live>,
+    /// What releases have taken from the slots' scaling, and not given back yet.
+    pub scaling: Vec<Scaling>,
 }
 
 /// A release that waits for its turn. There is one at most: a newer one takes its place.

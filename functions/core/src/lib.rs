@@ -9,6 +9,7 @@
 
 pub mod arn;
 pub mod compute;
+pub mod cost;
 pub mod decision;
 pub mod definition;
 pub mod drift;
@@ -21,6 +22,7 @@ pub mod plan;
 pub mod progress;
 pub mod rollback;
 pub mod route;
+pub mod scaling;
 pub mod slot;
 pub mod targets;
 pub mod text;

@@ -3,13 +3,14 @@
 //! Validates the definition and the version, resolves the roles from the live weights, snapshots the routes, looks at
 //! the hours before, expands the steps, and refuses to start when it must, with every reason at once.
 
+mod scaling;
 pub mod survey;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use spillway_aws::error::{ApiError, Named};
-use spillway_aws::ports::{Alarms, Leases, Metrics, Routes, Targets, Zones};
+use spillway_aws::ports::{Alarms, AutoScalingGroups, Leases, Metrics, Routes, ScalableTargets, Targets, Zones};
 use spillway_core::arn::RouteArn;
 use spillway_core::compute::Preparation;
 use spillway_core::definition::{InvalidDefinition, ServiceDefinition, ServiceName};
@@ -79,6 +80,8 @@ pub struct Planned {
     pub plan: Plan,
     /// The plan as text, for the lease.
     pub record: String,
+    /// What is to be given back to the slots' scaling, as text, for the lease.
+    pub scaling: String,
     /// Progress before the first shift.
     pub progress: Progress,
     /// Preparation before the first look.
@@ -134,6 +137,7 @@ impl Named for Error {
 pub async fn handle(
     load_balancers: &(impl Routes + Targets + Zones),
     cloudwatch: &(impl Metrics + Alarms),
+    compute: &(impl AutoScalingGroups + ScalableTargets),
     leases: &impl Leases,
     homes: &[String],
     clock: impl Fn() -> Timestamp,
@@ -186,20 +190,26 @@ pub async fn handle(
             return Err(Error::AlreadyStable(version.clone(), live.slot));
         }
     }
-    let survey =
+    let mut survey =
         survey::survey(load_balancers, cloudwatch, &definition, roles.as_ref(), clock(), &mut refusals).await?;
+    if let Some(roles) = &roles {
+        survey.scaling =
+            scaling::survey(compute, &definition, roles, version.as_ref(), record.scaling, &mut refusals).await?;
+    }
 
     let overrides = overrides.unwrap_or_default();
     let plan = Draft { definition, version, overrides, roles, survey, refusals }.plan()?;
+    let plan = Plan { planned_at: Some(clock()), ..plan };
     let record = serde_json::to_string(&plan)?;
     if record.len() > MOST_BYTES {
         return Err(Refused(vec![Refusal::TooLarge { bytes: record.len(), allowed: MOST_BYTES }]).into());
     }
+    let scaling = serde_json::to_string(&plan.scaling)?;
     tracing::info!(stable = %plan.stable.slot, candidate = %plan.candidate.slot, version = %plan.version, "planned");
     for warning in &plan.warnings {
         tracing::warn!(warning);
     }
-    let planned = Planned { plan, record, progress: Progress::default(), preparation: Preparation::default() };
+    let planned = Planned { plan, record, scaling, progress: Progress::default(), preparation: Preparation::default() };
     Ok(Output::Planned(Box::new(planned)))
 }
 

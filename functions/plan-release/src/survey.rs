@@ -38,11 +38,11 @@ pub(crate) async fn survey(
         stable_targets.extend(states.map(|states| TargetCounts::of(&states)));
     }
     let history = known(history(load_balancers, cloudwatch, definition, roles, now).await, refusals)?;
-    Ok(Survey { stable_targets, alarms, missing_metrics, history })
+    Ok(Survey { stable_targets, alarms, missing_metrics, history, ..Survey::default() })
 }
 
 /// What was found out. What the next attempt may find out is an error; what cannot be found out is noted.
-fn known<T: Default>(found: Result<T, ApiError>, refusals: &mut Vec<Refusal>) -> Result<T, ApiError> {
+pub(crate) fn known<T: Default>(found: Result<T, ApiError>, refusals: &mut Vec<Refusal>) -> Result<T, ApiError> {
     match found {
         Err(error) if !error.transient => {
             refusals.push(Refusal::Unreadable(error.to_string()));
@@ -106,7 +106,12 @@ fn anywhere(definition: &ServiceDefinition, slot: Slot) -> Side {
             .iter()
             .map(move |load_balancer| PlannedGroup { arn: arn.clone(), load_balancer: load_balancer.clone() })
     };
-    Side { slot, groups: chosen.target_groups.iter().flat_map(behind).collect(), compute: chosen.compute.clone() }
+    Side {
+        slot,
+        groups: chosen.target_groups.iter().flat_map(behind).collect(),
+        compute: chosen.compute.clone(),
+        price_per_hour: None,
+    }
 }
 
 /// The stable slot in the hours before: two calls, since what is slow is told by the first, and one for the quantiles.

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use plan_release::{Conflict, Error, Event, Output, Planned, handle};
 use serde_json::{Value, json};
 use spillway_aws::error::Named;
+use spillway_core::compute::GroupState;
 use spillway_core::lease::{Freeze, Lease, LeaseRecord, Live};
 use spillway_core::plan::AlarmState;
 use spillway_core::route::{Action, ActionKind, Forward, Stickiness, WeightedGroup};
@@ -23,7 +24,7 @@ fn ago(minutes: i64) -> Timestamp {
 
 async fn plan(world: &World, definition: &Value, request: Value) -> Result<Planned, Error> {
     let event = Event { lease: lease(), definition: definition.to_string(), request, conflict: None };
-    match handle(world, world, world, &[], now, event).await? {
+    match handle(world, world, world, world, &[], now, event).await? {
         Output::Planned(planned) => Ok(*planned),
         Output::Turn(turn) => panic!("{turn:?}"),
     }
@@ -47,6 +48,7 @@ async fn plans_without_changing_anything() {
     assert_eq!((output.plan.stable.slot, output.plan.candidate.slot), (Slot::Blue, Slot::Green));
     assert_eq!(output.plan.routes[0].original, forwarding(&[("blue", 1)]));
     assert_eq!(output.plan.stable.groups[0].load_balancer.as_str(), "app/shop/1");
+    assert_eq!(output.plan.planned_at, Some(now()));
     assert_eq!(serde_json::from_str::<spillway_core::plan::Plan>(&output.record).unwrap(), output.plan);
     assert!(world.state().changes.is_empty());
 }
@@ -555,7 +557,7 @@ async fn what_is_of_another_account_is_refused_unless_allowed() {
         let lease = Lease { owner: owner.into(), ..lease() };
         let event = Event { lease, definition: definition.to_string(), request: release(&Value::Null), conflict: None };
         let world = World::of_shop();
-        handle(&world, &world, &world, homes, now, event).await.err().map(|error| error.to_string())
+        handle(&world, &world, &world, &world, homes, now, event).await.err().map(|error| error.to_string())
     };
     let at = |home: &str| format!("arn:aws:states:{home}:execution:release:r");
     assert_eq!(told(&at("eu-west-1:123456789012"), &[]).await, None);
@@ -601,7 +603,7 @@ async fn a_conflict_is_decided_by_the_definition() {
             Some(Conflict { since: ago(1), before: Turn::default(), queued: false, followed: String::new() });
         let event =
             Event { lease: lease(), definition: definition.to_string(), request: release(&Value::Null), conflict };
-        let Output::Turn(turn) = handle(&world, &world, &world, &[], now, event).await.unwrap() else {
+        let Output::Turn(turn) = handle(&world, &world, &world, &world, &[], now, event).await.unwrap() else {
             panic!("it planned")
         };
         assert_eq!(turn.next, next, "{turn:?}");
@@ -621,7 +623,7 @@ async fn what_cannot_start_takes_no_turn() {
     let conflict = || Some(Conflict { since: ago(1), before: Turn::default(), queued: false, followed: String::new() });
     let ask = async |request: Value| {
         let event = Event { lease: lease(), definition: definition.to_string(), request, conflict: conflict() };
-        handle(&world, &world, &world, &[], now, event).await
+        handle(&world, &world, &world, &world, &[], now, event).await
     };
     for request in [
         json!({"service": "shop", "version": {"image": "shop:latest"}}),
@@ -635,4 +637,81 @@ async fn what_cannot_start_takes_no_turn() {
     world.state().freeze_of_all = Some(freeze(now() + SignedDuration::from_secs(1)));
     let Output::Turn(turn) = ask(release(&Value::Null)).await.unwrap() else { panic!("it planned") };
     assert_eq!(turn.next, Next::Queue);
+}
+
+fn with_groups(definition: Value) -> Value {
+    let mut definition = definition;
+    for slot in ["blue", "green"] {
+        definition["slots"][slot]["compute"] = json!({"auto_scaling_group": {"name": format!("asg-{slot}")}});
+    }
+    definition
+}
+
+fn owe(world: &World, scaling: &Value) {
+    world.state().leases.get_mut("shop").unwrap().scaling = serde_json::from_value(scaling.clone()).unwrap();
+}
+
+#[tokio::test]
+async fn each_slot_has_its_price() {
+    let mut definition = definition();
+    definition["slots"]["green"]["price_per_hour"] = json!(0.35);
+    let plan = plan(&World::of_shop(), &definition, release(&json!({}))).await.unwrap().plan;
+    assert_eq!((plan.stable.price_per_hour, plan.candidate.price_per_hour), (None, Some(0.35)));
+}
+
+/// What an earlier release has not given back yet is owed by this one; what people have suspended is theirs.
+#[tokio::test]
+async fn what_scales_the_slots_is_recorded() {
+    let service = |name: &str| json!({"ecs_service": {"cluster": "lab", "service": name}});
+    let (blue, green, former) = (service("shop-blue"), service("shop-green"), service("former"));
+    for (blue_suspended, green_suspended, owed, expected) in [
+        (None, None, json!([]), json!([])),
+        (Some(false), Some(false), json!([]), json!([blue, green])),
+        (Some(true), Some(false), json!([]), json!([green])),
+        (Some(true), Some(true), json!([green, former]), json!([green, former])),
+        (None, Some(false), json!([blue]), json!([green])),
+    ] {
+        let world = World::of_shop();
+        for (name, suspended) in [("shop-blue", blue_suspended), ("shop-green", green_suspended)] {
+            world.state().scalable.extend(suspended.map(|suspended| (name.to_owned(), suspended)));
+        }
+        owe(&world, &owed);
+        let planned = plan(&world, &definition(), release(&json!({}))).await.unwrap();
+        assert_eq!(serde_json::to_value(&planned.plan.scaling).unwrap(), expected);
+        assert_eq!(serde_json::from_str::<Value>(&planned.scaling).unwrap(), expected, "for the lease");
+        let after = if expected == json!([]) { 3600 } else { 300 };
+        assert_eq!(planned.plan.retire_after_seconds, after);
+        assert!(world.state().changes.is_empty());
+    }
+
+    let world = World::of_shop();
+    let group = |min, desired| GroupState { min, max: 9, desired, ..GroupState::default() };
+    world.state().groups.extend([("asg-blue".into(), group(2, 5)), ("asg-green".into(), group(0, 0))]);
+    let planned = plan(&world, &with_groups(definition()), release(&json!({}))).await.unwrap();
+    let entry = |name: &str| json!({"auto_scaling_group": {"name": name, "min": 2, "floor": 5, "rebalanced": true}});
+    assert_eq!(serde_json::to_value(&planned.plan.scaling).unwrap(), json!([entry("asg-blue"), entry("asg-green")]));
+}
+
+#[tokio::test]
+async fn a_group_that_cannot_become_the_candidate_is_refused() {
+    let world = World::of_shop();
+    let suspended = |processes: &[&str]| processes.iter().map(|process| (*process).to_owned()).collect();
+    let blue = GroupState { desired: 2, suspended: suspended(&["Terminate"]), ..GroupState::default() };
+    let green =
+        GroupState { suspended: suspended(&["Launch", "AlarmNotification"]), warm_pool: true, ..GroupState::default() };
+    world.state().groups.insert("asg-blue".into(), blue);
+    let definition = with_groups(definition());
+    let named = json!({"service": "shop", "version": {"launch_template_version": "2"}});
+    let error = plan(&world, &definition, named.clone()).await.unwrap_err().to_string();
+    assert!(error.contains("asg-green") && error.contains("AutoScalingGroupNotFound"), "{error}");
+    world.state().groups.insert("asg-green".into(), green);
+    let error = plan(&world, &definition, named).await.unwrap_err().to_string();
+    assert!(error.contains("slots.green.compute: Launch is suspended for Auto Scaling group asg-green"), "{error}");
+    assert!(error.contains("asg-green has a warm pool"), "{error}");
+    assert!(!error.contains("AlarmNotification") && !error.contains("Terminate"), "{error}");
+    let error = plan(&world, &definition, release(&json!({}))).await.unwrap_err().to_string();
+    assert!(error.contains("Launch is suspended") && !error.contains("warm pool"), "{error}");
+
+    world.plan_fault(Fault::before("DescribeAutoScalingGroups", "asg-green", throttled("DescribeAutoScalingGroups")));
+    assert_eq!(plan(&world, &definition, release(&json!({}))).await.unwrap_err().name(), "Unavailable");
 }

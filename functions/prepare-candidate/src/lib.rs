@@ -1,16 +1,20 @@
 //! Makes the candidate's capacity exist and healthy. Called until it says ready. In a rollback it asks for the stable
 //! slot's capacity, where that has been scaled in.
 //!
-//! Each call looks at what is there, makes at most one change, and says what is missing. All calls together do
-//! what one would: a repeated or doubled call finds its work done.
+//! The first call keeps both slots from scaling in. Each call looks at what is there, makes at most one change to the
+//! candidate's capacity, and says what is missing. All calls together do what one would: a repeated or doubled call finds
+//! its work done.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use spillway_aws::error::{ApiError, Named};
 use spillway_aws::guard::{self, LeaseError};
-use spillway_aws::ports::{AutoScalingGroups, EcsServices, Leases, Targets, TaskDefinitions};
+use spillway_aws::ports::{
+    AutoScalingGroups, EcsServices, GroupInstances, Leases, ScalableTargets, Targets, TaskDefinitions,
+};
+use spillway_aws::scale_in;
 use spillway_core::compute::{
-    self, CandidateFailed, EcsState, EcsStep, GroupState, GroupStep, Preparation, wanted_capacity,
+    self, CandidateFailed, EcsState, EcsStep, GroupChange, GroupState, GroupStep, Preparation, wanted_capacity,
 };
 use spillway_core::decision::Command;
 use spillway_core::definition::length::EARLY_WAITING_FACTOR;
@@ -104,7 +108,7 @@ pub enum Error {
         /// The candidate's.
         candidate: Box<Compute>,
     },
-    /// The hook before the first traffic does not say ok.
+    /// A hook before the first traffic does not say ok.
     #[error("{0}")]
     HookFailed(String),
     /// An operator's word.
@@ -156,7 +160,7 @@ pub struct Ports<'a, S, R, G, T, L> {
     pub services: &'a S,
     /// ECS task definitions.
     pub revisions: &'a R,
-    /// Auto Scaling groups.
+    /// Auto Scaling groups, and what scales slots.
     pub groups: &'a G,
     /// Target health.
     pub targets: &'a T,
@@ -192,7 +196,7 @@ pub async fn handle<S, R, G, T, L>(
 where
     S: EcsServices,
     R: TaskDefinitions,
-    G: AutoScalingGroups,
+    G: AutoScalingGroups + GroupInstances + ScalableTargets,
     T: Targets,
     L: Leases,
 {
@@ -201,7 +205,7 @@ where
         return restore(ports, &lease, &plan, preparation).await;
     }
     let now = clock();
-    let started = *preparation.started_at.get_or_insert(now);
+    preparation.started_at.get_or_insert(now);
     let record = guard::verify(ports.leases, &lease).await?;
     let notices = Notices::of(&record, ports.leases.freeze_of_all().await?, now);
     if record.command == Command::Abort {
@@ -209,6 +213,11 @@ where
     }
     if let Some(newer) = notices.superseded_by {
         return Err(Error::Superseded(newer));
+    }
+    if !preparation.held {
+        scale_in::hold(ports.groups, ports.leases, &lease, &plan).await?;
+        // Once: whoever sets it otherwise later means it.
+        preparation.held = true;
     }
 
     let capacity = match (&plan.stable.compute, &plan.candidate.compute) {
@@ -218,7 +227,12 @@ where
         (Compute::AutoScalingGroup(stable), Compute::AutoScalingGroup(candidate)) => {
             auto_scaling(ports, &lease, &plan.version, stable, candidate).await?
         }
-        (Compute::External, Compute::External) => Capacity::Complete(None),
+        (Compute::External, Compute::External) => {
+            if let Some(asking) = provision(&lease, &plan, &mut preparation, &hook, now).map_err(Error::HookFailed)? {
+                return Ok(asking);
+            }
+            Capacity::Complete(None)
+        }
         (stable, candidate) => {
             return Err(Error::MixedCompute { stable: stable.clone().into(), candidate: candidate.clone().into() });
         }
@@ -234,11 +248,37 @@ where
         return permitted(&plan, output, record.command, notices.freeze.as_ref(), now);
     };
     let seconds = plan.readiness.timeout_seconds;
+    let started = preparation.started_at.unwrap_or(now);
     if now.duration_since(started).as_secs() >= i64::from(seconds) {
         return Err(Error::NotReady { seconds, reason });
     }
     tracing::info!(reason, "the candidate is not ready yet");
     Ok(waiting(reason, wait_seconds, preparation))
+}
+
+/// Asks the hook that provisions external compute, until it has said ok; then the targets have all of their time.
+fn provision(
+    lease: &Lease,
+    plan: &Plan,
+    preparation: &mut Preparation,
+    reply: &Reply,
+    now: Timestamp,
+) -> Result<Option<Output>, String> {
+    let point = Point::Provision;
+    let Some(asked) = plan.hooks.at(point).filter(|_| !preparation.provisioned) else { return Ok(None) };
+    match hook::standing(asked, point, preparation.pending, reply, now) {
+        Standing::Passed => {
+            (preparation.provisioned, preparation.started_at) = (true, Some(now));
+            Ok(None)
+        }
+        Standing::Failed(words) => Err(words),
+        Standing::Ask(pending, reason) => {
+            preparation.pending = Some(pending);
+            let hook = Call::scaling(plan, lease.release(), point, plan.candidate.slot, plan.hosts_wanted());
+            let output = waiting(reason, plan.readiness.poll_seconds, preparation.clone());
+            Ok(Some(Output { next: Next::Hook, hook, ..output }))
+        }
+    }
 }
 
 fn waiting(reason: String, wait_seconds: u32, preparation: Preparation) -> Output {
@@ -315,7 +355,7 @@ async fn restore<S: EcsServices, R, G: AutoScalingGroups, T, L: Leases>(
     preparation: Preparation,
 ) -> Result<Output, Error> {
     guard::verify(ports.leases, lease).await?;
-    let wanted = plan.stable_hosts.iter().copied().max().unwrap_or(0).max(1);
+    let wanted = plan.hosts_wanted();
     let reason = match &plan.stable.compute {
         Compute::EcsService(service) => {
             let state = ports.services.describe(service).await?;
@@ -344,8 +384,9 @@ async fn restore<S: EcsServices, R, G: AutoScalingGroups, T, L: Leases>(
             };
             guard::verify(ports.leases, lease).await?;
             if state.desired < wanted {
-                let max = state.max.max(wanted);
-                ports.groups.update(&group.name, None, min, max, wanted).await?;
+                let (min, max) = (Some(min), Some(state.max.max(wanted)));
+                let change = GroupChange { min, max, desired: Some(wanted), version: None };
+                ports.groups.update(&group.name, &change).await?;
                 format!("asked for {wanted} instances of {}, which had {}", group.name, state.desired)
             } else {
                 format!("{} has {} instances", group.name, state.desired)
@@ -436,7 +477,7 @@ async fn revision<S, R: TaskDefinitions, G, T, L: Leases>(
     })
 }
 
-async fn auto_scaling<S, R, G: AutoScalingGroups, T, L: Leases>(
+async fn auto_scaling<S, R, G: AutoScalingGroups + GroupInstances, T, L: Leases>(
     ports: Ports<'_, S, R, G, T, L>,
     lease: &Lease,
     version: &Version,
@@ -450,10 +491,15 @@ async fn auto_scaling<S, R, G: AutoScalingGroups, T, L: Leases>(
         _ => None,
     };
     Ok(match compute::group_step(&state, &serving, wanted) {
-        GroupStep::Update { version, min, max, desired } => {
+        GroupStep::Update(change) => {
             guard::verify(ports.leases, lease).await?;
-            ports.groups.update(&candidate.name, version.as_deref(), min, max, desired).await?;
-            Capacity::Missing(format!("asked for {desired} instances"))
+            ports.groups.update(&candidate.name, &change).await?;
+            Capacity::Missing(format!("asked for {} instances", change.desired.unwrap_or(state.desired)))
+        }
+        GroupStep::Unprotect(instances) => {
+            guard::verify(ports.leases, lease).await?;
+            ports.groups.unprotect(&candidate.name, &instances).await?;
+            Capacity::Missing(format!("{} instances of another version were protected from scale-in", instances.len()))
         }
         GroupStep::Wait(reason) => Capacity::Missing(reason),
         GroupStep::Complete => Capacity::Complete(Some(state.desired)),

@@ -10,9 +10,10 @@ use spillway_core::definition::Compute;
 use spillway_core::hook::{Call, Point, Reply};
 use spillway_core::lease::{Freeze, Waiting};
 use spillway_core::plan::{Plan, PlannedRoute};
+use spillway_core::scaling::Scaling;
 use spillway_core::targets::TargetState;
 use spillway_core::weight::Percent;
-use spillway_world::{Fault, World, group, lease, plan, route};
+use spillway_world::{Fault, World, group, lease, plan, rejected, route};
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
@@ -131,6 +132,65 @@ async fn external_compute_is_only_looked_at() {
     assert!(world.state().changes.is_empty());
 }
 
+/// The service's own function brings external compute up; its targets are awaited after that.
+#[tokio::test]
+async fn a_hook_provisions_external_compute() {
+    let world = World::of_shop();
+    let mut plan = plan(&json!({"opaque": "build 2"}));
+    (plan.stable.compute, plan.candidate.compute) = (Compute::External, Compute::External);
+    let function = "arn:aws:lambda:eu-west-1:123456789012:function:fleet";
+    let hook = json!({"function": function, "timeout_seconds": 2400});
+    plan.hooks = serde_json::from_value(json!({"provision": hook, "before_traffic": hook})).unwrap();
+    // Others have left something there.
+    healthy(&world, 1);
+    let ask = |preparation: &Preparation, point: Point, answer: Value, seconds: i64| {
+        let ports = Ports { services: &world, revisions: &world, groups: &world, targets: &world, leases: &world };
+        let hook = Reply { point: (!answer.is_null()).then_some(point), answer };
+        let (role, plan, preparation) = (Role::Candidate, plan.clone(), preparation.clone());
+        let event = Event { lease: lease(), plan, preparation, role, hook };
+        handle(ports, move || now() + SignedDuration::from_secs(seconds), event)
+    };
+    let asked = ask(&Preparation::default(), Point::Provision, Value::Null, 0).await.unwrap();
+    assert_eq!((asked.next, asked.wait_seconds), (Next::Hook, plan.readiness.poll_seconds));
+    let payload = serde_json::to_value(asked.hook.unwrap().payload).unwrap();
+    assert_eq!(
+        (&payload["point"], &payload["slot"], &payload["targets"], &payload["version"]),
+        (&json!("provision"), &json!("green"), &json!(2), &json!({"opaque": "build 2"}))
+    );
+    let late = ask(&asked.preparation, Point::Provision, json!("wait"), 2399).await.unwrap();
+    assert_eq!(late.next, Next::Hook, "it has its own time, and not that of readiness");
+    let failed = ask(&late.preparation, Point::Provision, json!("fail"), 2399).await.unwrap_err();
+    assert_eq!((failed.name(), failed.to_string().as_str()), ("HookFailed", "the provision hook says fail"));
+    let over = ask(&late.preparation, Point::Provision, json!("wait"), 2400).await.unwrap_err();
+    assert_eq!(over.to_string(), "no ok within 2400 s: the provision hook says wait");
+
+    world.state().targets.insert(group("green").as_str().into(), vec![TargetState::Healthy, TargetState::Initial]);
+    let up = ask(&late.preparation, Point::Provision, json!("ok"), 2399).await.unwrap();
+    assert_eq!((up.next, up.preparation.provisioned), (Next::Wait, true), "{}", up.reason);
+    let unready = ask(&up.preparation, Point::Provision, json!("ok"), 4198).await.unwrap();
+    assert_eq!(unready.next, Next::Wait, "the targets have all of their time");
+    assert_eq!(
+        ask(&up.preparation, Point::Provision, json!("ok"), 4199).await.unwrap_err().name(),
+        "CandidateNotReady"
+    );
+    healthy(&world, 2);
+    // The ok of one hook is not that of the other.
+    let tested = ask(&unready.preparation, Point::Provision, json!("ok"), 4100).await.unwrap();
+    assert_eq!((tested.next, tested.hook.map(|call| call.payload.point)), (Next::Hook, Some(Point::BeforeTraffic)));
+    assert_eq!(ask(&tested.preparation, Point::BeforeTraffic, json!("ok"), 4110).await.unwrap().next, Next::Shift);
+    assert!(world.state().changes.is_empty());
+}
+
+/// An Auto Scaling group of version 1 without instances.
+fn of_group(min: u32, max: u32, desired: u32) -> GroupState {
+    GroupState { version: Some("1".into()), min, max, desired, ..GroupState::default() }
+}
+
+fn instance(version: &str) -> Instance {
+    let state = "InService".into();
+    Instance { id: "i-1".into(), version: Some(version.into()), state, in_service: true, protected: false }
+}
+
 #[tokio::test]
 async fn an_auto_scaling_group_gets_the_version_and_the_capacity() {
     let world = World::of_shop();
@@ -139,9 +199,8 @@ async fn an_auto_scaling_group_gets_the_version_and_the_capacity() {
     for (side, name) in [(&mut plan.stable, "asg-blue"), (&mut plan.candidate, "asg-green")] {
         side.compute = serde_json::from_value(json!({"auto_scaling_group": {"name": name}})).unwrap();
     }
-    let instance = |version: &str| Instance { version: Some(version.into()), in_service: true };
-    let blue = GroupState { version: Some("1".into()), min: 1, max: 4, desired: 2, instances: vec![instance("1"); 2] };
-    let green = GroupState { version: Some("1".into()), min: 0, max: 4, desired: 0, instances: vec![] };
+    let blue = GroupState { instances: vec![instance("1"); 2], ..of_group(1, 4, 2) };
+    let green = of_group(0, 4, 0);
     world.state().groups.extend([("asg-blue".into(), blue), ("asg-green".into(), green)]);
     healthy(&world, 2);
 
@@ -150,6 +209,103 @@ async fn an_auto_scaling_group_gets_the_version_and_the_capacity() {
     world.state().groups.get_mut("asg-green").unwrap().instances = vec![instance("2"), instance("2")];
     assert_eq!(call(&world, &plan, Preparation::default(), now()).await.unwrap().next, Next::Shift);
     assert_eq!(world.state().changes.len(), 1);
+}
+
+/// As planning records it.
+fn owed(text: &Value) -> Vec<Scaling> {
+    serde_json::from_value(text.clone()).unwrap()
+}
+
+#[tokio::test]
+async fn neither_service_scales_in_from_the_first_call_on() {
+    let (world, mut plan) = (World::of_shop(), plan(&image()));
+    let service = |name: &str| json!({"ecs_service": {"cluster": "lab", "service": name}});
+    plan.scaling = owed(&json!([service("shop-blue"), service("shop-green"), service("deleted")]));
+    world.state().scalable.extend([("shop-blue".into(), false), ("shop-green".into(), false)]);
+    let held = ["RegisterScalableTarget shop-blue true", "RegisterScalableTarget shop-green true"];
+    let asked = call(&world, &plan, Preparation::default(), now()).await.unwrap();
+    assert_eq!(world.state().changes[..2], held, "before any capacity is asked for");
+    assert_eq!(world.state().changes[2..], ["RegisterTaskDefinition shop:1+1", "UpdateService shop-green shop:1+1 2"]);
+    // Its answer was lost.
+    call(&world, &plan, Preparation::default(), now()).await.unwrap();
+    assert_eq!(world.state().changes.len(), 4);
+    // Whoever sets it otherwise later means it.
+    world.state().scalable.insert("shop-blue".into(), false);
+    call(&world, &plan, asked.preparation, now()).await.unwrap();
+    assert_eq!(world.state().changes.len(), 4);
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_from_scaling_in_gets_no_traffic() {
+    let (world, mut plan) = (World::of_shop(), plan(&image()));
+    plan.scaling = owed(&json!([{"ecs_service": {"cluster": "lab", "service": "shop-blue"}}]));
+    world.state().scalable.insert("shop-blue".into(), false);
+    let denied = rejected("RegisterScalableTarget", "shop-blue", "AccessDeniedException");
+    world.plan_fault(Fault::before("RegisterScalableTarget", "shop-blue", denied));
+    assert_eq!(call(&world, &plan, Preparation::default(), now()).await.unwrap_err().name(), "CallRejected");
+    world.state().lease_reads_left = Some(1);
+    assert_eq!(call(&world, &plan, Preparation::default(), now()).await.unwrap_err().name(), "LeaseLost");
+    assert!(world.state().changes.is_empty());
+}
+
+/// The stable group keeps what it has; the candidate's gets its floor with its version, and not before.
+#[tokio::test]
+async fn neither_group_scales_in_below_what_the_stable_one_has() {
+    let world = World::of_shop();
+    let mut plan = plan(&json!({"opaque": "2"}));
+    plan.version = serde_json::from_value(json!({"launch_template_version": "2"})).unwrap();
+    for (side, name) in [(&mut plan.stable, "asg-blue"), (&mut plan.candidate, "asg-green")] {
+        side.compute = serde_json::from_value(json!({"auto_scaling_group": {"name": name}})).unwrap();
+    }
+    let group = |name: &str, rebalanced: bool| json!({"auto_scaling_group": {"name": name, "min": 1, "floor": 3, "rebalanced": rebalanced}});
+    plan.scaling = owed(&json!([group("asg-blue", true), group("asg-green", false), group("deleted", true)]));
+    let blue = GroupState { instances: vec![instance("1"); 3], ..of_group(1, 4, 3) };
+    world.state().groups.extend([("asg-blue".into(), blue), ("asg-green".into(), of_group(0, 4, 0))]);
+    let first = call(&world, &plan, Preparation::default(), now()).await.unwrap();
+    assert_eq!(
+        world.state().changes,
+        [
+            "UpdateAutoScalingGroup asg-blue 3 4 3",
+            "SuspendProcesses asg-blue",
+            "UpdateAutoScalingGroup asg-green 3 4 3",
+        ]
+    );
+    call(&world, &plan, first.preparation, now()).await.unwrap();
+    call(&world, &plan, Preparation::default(), now()).await.unwrap();
+    assert_eq!(world.state().changes.len(), 3);
+}
+
+/// Instances of another version go even if they are protected; those of this one come through their lifecycle hooks.
+#[tokio::test]
+async fn protected_instances_go_and_waiting_ones_are_waited_for() {
+    let world = World::of_shop();
+    let mut plan = plan(&json!({"opaque": "2"}));
+    plan.version = serde_json::from_value(json!({"launch_template_version": "2"})).unwrap();
+    for (side, name) in [(&mut plan.stable, "asg-blue"), (&mut plan.candidate, "asg-green")] {
+        side.compute = serde_json::from_value(json!({"auto_scaling_group": {"name": name}})).unwrap();
+    }
+    let old = Instance { protected: true, ..instance("1") };
+    let green = GroupState { instances: vec![old], ..of_group(1, 4, 1) };
+    world.state().groups.extend([("asg-blue".into(), of_group(1, 4, 1)), ("asg-green".into(), green)]);
+    healthy(&world, 1);
+    for _ in 0..2 {
+        assert_eq!(call(&world, &plan, Preparation::default(), now()).await.unwrap().next, Next::Wait);
+    }
+    let emptied = ["UpdateAutoScalingGroup asg-green 0 4 0", "SetInstanceProtection asg-green i-1"];
+    assert_eq!(world.state().changes, emptied);
+    let going = call(&world, &plan, Preparation::default(), now()).await.unwrap();
+    assert_eq!(going.reason, "1 instances of another version are going (1 InService)");
+    world.state().groups.get_mut("asg-green").unwrap().instances.clear();
+    call(&world, &plan, Preparation::default(), now()).await.unwrap();
+    assert_eq!(world.state().changes[2..], ["UpdateAutoScalingGroup asg-green 1 4 1"]);
+
+    let new = Instance { state: "Pending:Wait".into(), in_service: false, ..instance("2") };
+    world.state().groups.get_mut("asg-green").unwrap().instances = vec![new];
+    let hooked = call(&world, &plan, Preparation::default(), now()).await.unwrap();
+    assert_eq!((hooked.next, hooked.reason.as_str()), (Next::Wait, "0 of 1 instances are in service (1 Pending:Wait)"));
+    world.state().groups.get_mut("asg-green").unwrap().instances = vec![instance("2")];
+    assert_eq!(call(&world, &plan, Preparation::default(), now()).await.unwrap().next, Next::Shift);
+    assert_eq!(world.state().changes.len(), 3);
 }
 
 #[tokio::test]
@@ -257,15 +413,14 @@ async fn a_rollback_gets_the_stable_slots_capacity_back() {
         side.compute = serde_json::from_value(json!({"auto_scaling_group": {"name": "asg"}})).unwrap();
     }
     plan.stable_hosts = vec![3, 5];
-    let group = GroupState { version: Some("1".into()), min: 1, max: 4, desired: 1, instances: vec![] };
+    let group = of_group(1, 4, 1);
     world.state().groups.insert("asg".into(), group);
     restore(&world, &plan).await.unwrap();
     restore(&world, &plan).await.unwrap();
     assert_eq!(world.state().changes[1..], ["UpdateAutoScalingGroup asg 1 5 5"]);
 
     // Scaled to zero by its retirement, while the other has grown since.
-    let group = GroupState { version: Some("1".into()), min: 0, max: 4, desired: 0, instances: vec![] };
-    let serving = GroupState { version: Some("2".into()), min: 2, max: 12, desired: 9, instances: vec![] };
+    let (group, serving) = (of_group(0, 4, 0), of_group(2, 12, 9));
     world.state().groups.extend([("asg".into(), group), ("asg-2".into(), serving)]);
     plan.candidate.compute = serde_json::from_value(json!({"auto_scaling_group": {"name": "asg-2"}})).unwrap();
     restore(&world, &plan).await.unwrap();

@@ -9,6 +9,7 @@ use spillway_aws::error::{ApiError, Named, is_gone};
 use spillway_aws::guard::{self, LeaseError};
 use spillway_aws::ports::{Leases, Routes, Targets};
 use spillway_core::arn::{RouteArn, TargetGroupArn};
+use spillway_core::cost::Cost;
 use spillway_core::hook::{self, Call, Pending, Point, Reply};
 use spillway_core::lease::{Lease, NotHeld};
 use spillway_core::plan::{Plan, PlannedRoute};
@@ -42,6 +43,9 @@ pub struct Event {
     pub renewed: bool,
     /// Why: a decision's reason, or the error that a state ended with.
     pub failure: Value,
+    /// Since when two slots have run, where that is not since the plan: an undo comes later.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
     /// What earlier calls have found.
     #[serde(default)]
     pub restoration: Restoration,
@@ -74,8 +78,18 @@ pub struct Restoration {
     pub pending: Option<Pending>,
     /// Whether the hook has had its say.
     pub heard: bool,
+    /// Whether the hook that provisions external compute has had its say.
+    pub provisioned: bool,
     /// What there is to say about it, after the cause.
     pub remark: String,
+}
+
+impl Restoration {
+    /// Adds words to what follows the cause.
+    fn note(&mut self, words: &str) {
+        self.remark.push_str("; ");
+        self.remark.push_str(words);
+    }
 }
 
 /// Where the state machine goes from here.
@@ -111,6 +125,8 @@ pub struct Output {
     pub restoration: Restoration,
     /// The hook to ask, where that is next.
     pub hook: Option<Call>,
+    /// What the candidate has cost beside the stable slot so far.
+    pub cost: Option<Cost>,
 }
 
 /// One route after a call.
@@ -270,7 +286,7 @@ pub async fn handle(
             Err(error) => return Err(error),
         }
     } else {
-        (Next::Restore, None)
+        ask_for_capacity(&event, &mut restoration, now)
     };
     let poll = event.plan.readiness.poll_seconds;
     let rarer = 1 << (restoration.looks / LOOKS_UNTIL_RARER).min(10);
@@ -281,9 +297,34 @@ pub async fn handle(
     restoration.looks = restoration.looks.saturating_add(1);
     let failures = if stuck { format!("; not yet restored: {}", listed(&failed)) } else { String::new() };
     let standing = standing_words(&event.plan, &restored);
-    let cause = format!("{}{standing}{failures}{}", cause(&event.failure), restoration.remark);
+    let cost = event.since.or(event.plan.planned_at).map(|since| Cost::of(&event.plan.candidate, since, now));
+    let spent = cost.map(|cost| format!("; {cost}")).unwrap_or_default();
+    let cause = format!("{}{standing}{failures}{}{spent}", cause(&event.failure), restoration.remark);
     tracing::info!(?next, cause, "rollback");
-    Ok(Output { next, cause, routes: restored, wait_seconds, restoration, hook: call })
+    Ok(Output { next, cause, routes: restored, wait_seconds, restoration, hook: call, cost })
+}
+
+/// Who gives the stable slot its capacity: the hook that provisions external compute, or Spillway itself. A hook that fails
+/// leaves the slot as it is, which is waited for all the same.
+fn ask_for_capacity(event: &Event, restoration: &mut Restoration, now: Timestamp) -> (Next, Option<Call>) {
+    let (plan, point) = (&event.plan, Point::Restore);
+    let asked = plan.hooks.at(point).filter(|_| !restoration.provisioned);
+    let Some(asked) = asked else { return (Next::Restore, None) };
+    // Without its reply it has not been asked, as below.
+    let pending = restoration.pending.filter(|_| event.hook.point == Some(point));
+    match hook::standing(asked, point, pending, &event.hook, now) {
+        hook::Standing::Ask(pending, _) => {
+            restoration.pending = Some(pending);
+            (Next::Hook, Call::scaling(plan, event.lease.release(), point, plan.stable.slot, plan.hosts_wanted()))
+        }
+        standing => {
+            restoration.provisioned = true;
+            if let hook::Standing::Failed(words) = standing {
+                restoration.note(&words);
+            }
+            (Next::Restore, None)
+        }
+    }
 }
 
 /// What the hook after a rollback says. It changes nothing any more, but if it fails, people hear of it.
@@ -299,7 +340,7 @@ fn hear(event: &Event, restoration: &mut Restoration, now: Timestamp) -> (Next, 
         }
         hook::Standing::Failed(words) => {
             restoration.heard = true;
-            restoration.remark = format!("; {words}");
+            restoration.note(&words);
             (Next::Page, None)
         }
         hook::Standing::Ask(pending, _) => {

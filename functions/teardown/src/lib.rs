@@ -1,21 +1,32 @@
 //! Retires a slot: scales it to zero, but only when the rollback window is over, no route gives it weight and no traffic
 //! was measured on it. One that was taken out of its routes is to be attached again once no cookie can name it any more.
+//! What the release took from the slots' scaling is given back: to the slot that serves at the first attempt, to the
+//! other when it is scaled to zero.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use spillway_aws::error::{ApiError, Named, is_gone};
 use spillway_aws::guard::{self, LeaseError};
-use spillway_aws::ports::{AutoScalingGroups, EcsServices, Leases, Metrics, Routes};
+use spillway_aws::ports::{AutoScalingGroups, EcsServices, GroupInstances, Leases, Metrics, Routes, ScalableTargets};
+use spillway_aws::scale_in;
+use spillway_core::compute::GroupChange;
+use spillway_core::cost::Cost;
 use spillway_core::definition::Compute;
+use spillway_core::hook::{self, Call, Pending, Point, Reply, Standing};
 use spillway_core::lease::Lease;
 use spillway_core::metrics::{self, Metric, Window};
 use spillway_core::plan::{Plan, Side};
 use spillway_core::route;
+use spillway_core::scaling::Scaling;
 use spillway_core::slot::Slot;
 use thiserror::Error;
 
 /// The longest wait between two attempts, in seconds.
 const LONGEST_WAIT: u32 = 3600;
+/// The longest wait between two questions to the hook, in seconds ...
+const LONGEST_PAUSE: u32 = 600;
+/// ... which double after so many of them: the longest patience must fit into an execution's history.
+const ASKS_UNTIL_RARER: u32 = 10;
 
 /// What to retire.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -30,6 +41,27 @@ pub struct Event {
     pub attempt: u32,
     /// When the release left the slot without traffic.
     pub started_at: Timestamp,
+    /// Since when two slots have run.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
+    /// What earlier attempts have come to.
+    #[serde(default)]
+    pub memory: Memory,
+    /// What the hook that scales external compute down has said, if it was asked.
+    #[serde(default)]
+    pub hook: Reply,
+}
+
+/// How far the hook that scales external compute down is; carried from attempt to attempt by the state machine.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Memory {
+    /// The hook that is waited for.
+    pub pending: Option<Pending>,
+    /// How often it has been asked.
+    pub asked: u32,
+    /// Whether it has said ok.
+    pub retired: bool,
 }
 
 /// Where the state machine goes from here.
@@ -42,10 +74,12 @@ pub enum Next {
     Wait,
     /// Attach the slot at weight 0, then try again.
     Attach,
+    /// Ask the hook, wait, then try again.
+    Hook,
 }
 
 /// Whether the slot is retired.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Output {
     /// What comes next.
     pub next: Next,
@@ -55,6 +89,14 @@ pub struct Output {
     pub wait_seconds: u32,
     /// How often it has been tried now.
     pub attempt: u32,
+    /// What is still to be given back to the slots' scaling, as text, for the lease.
+    pub scaling: String,
+    /// What to carry on with.
+    pub memory: Memory,
+    /// The hook to ask, where that is next.
+    pub hook: Option<Call>,
+    /// What the slot has cost beside the other so far.
+    pub cost: Option<Cost>,
 }
 
 /// Why the attempt failed.
@@ -66,6 +108,9 @@ pub enum Error {
     /// A call to AWS failed.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// The hook that scales external compute down does not say ok: the slot stays as it is.
+    #[error("{0}")]
+    HookFailed(String),
 }
 
 impl Named for Error {
@@ -73,6 +118,7 @@ impl Named for Error {
         match self {
             Self::Lease(error) => error.name(),
             Self::Api(error) => error.name(),
+            Self::HookFailed(_) => "HookFailed",
         }
     }
 }
@@ -82,7 +128,7 @@ impl Named for Error {
 pub struct Ports<'a, S, G, R, M, L> {
     /// ECS services.
     pub services: &'a S,
-    /// Auto Scaling groups.
+    /// Auto Scaling groups, and what scales slots.
     pub groups: &'a G,
     /// The routes.
     pub routes: &'a R,
@@ -111,19 +157,27 @@ pub async fn handle<S, G, R, M, L>(
 ) -> Result<Output, Error>
 where
     S: EcsServices,
-    G: AutoScalingGroups,
+    G: AutoScalingGroups + GroupInstances + ScalableTargets,
     R: Routes,
     M: Metrics,
     L: Leases,
 {
-    let Event { lease, plan, slot, attempt, started_at } = event;
-    guard::verify(ports.leases, &lease).await?;
+    let Event { lease, plan, slot, attempt, started_at, since, mut memory, hook } = event;
+    let record = guard::verify(ports.leases, &lease).await?;
     let side = plan.side(slot);
+    // The lease knows what is owed: an undo, or a retirement before, may have given some of it back.
+    let (own, others): (Vec<Scaling>, Vec<Scaling>) =
+        record.scaling.into_iter().partition(|owed| owed.is_of(&side.compute));
+    let mut missed = give_back(ports, &lease, others).await?;
+    let owed = text(&own, &missed);
     let quiet = plan.retirement.quiet_seconds;
     let again = quiet.saturating_mul(1 << attempt.min(12)).min(LONGEST_WAIT).max(quiet.min(LONGEST_WAIT));
-    let answer = |next, reason: String, wait_seconds| {
+    // Up to now, when it is about to end; until an attempt says that it is done, it goes on.
+    let cost = since.or(plan.planned_at).map(|since| Cost::of(side, since, clock()));
+    let answer = move |next, reason: String, wait_seconds, owed: &str| {
         tracing::info!(?next, reason, "retirement");
-        Output { next, reason, wait_seconds, attempt: attempt.saturating_add(1) }
+        let attempt = attempt.saturating_add(1);
+        Output { next, reason, wait_seconds, attempt, scaling: owed.into(), memory, hook: None, cost }
     };
 
     let age = u32::try_from(clock().duration_since(started_at).as_secs()).unwrap_or(0);
@@ -131,21 +185,21 @@ where
     // Until no cookie can name the slot any more.
     let pinned = plan.cookie_seconds().saturating_sub(age);
     if detached && pinned == 0 {
-        return Ok(answer(Next::Attach, format!("no cookie names slot {slot} any more"), 0));
+        return Ok(answer(Next::Attach, format!("no cookie names slot {slot} any more"), 0, &owed));
     }
     let window = plan.retirement.window_seconds.saturating_sub(age);
     if window > 0 {
         let wait = if detached { window.min(pinned) } else { window };
         return Ok(Output {
             attempt,
-            ..answer(Next::Wait, format!("the rollback window lasts {window} s more"), wait)
+            ..answer(Next::Wait, format!("the rollback window lasts {window} s more"), wait, &owed)
         });
     }
     if let Some(reason) = carries_weight(ports.routes, &plan, side).await? {
-        return Ok(answer(Next::Wait, reason, again));
+        return Ok(answer(Next::Wait, reason, again, &owed));
     }
     if let Some(reason) = carries_traffic(ports.metrics, &plan, side, clock()).await? {
-        return Ok(answer(Next::Wait, reason, again));
+        return Ok(answer(Next::Wait, reason, again, &owed));
     }
     let reason = match &side.compute {
         Compute::EcsService(service) => {
@@ -161,17 +215,81 @@ where
             let state = ports.groups.describe(&group.name).await?;
             guard::verify(ports.leases, &lease).await?;
             if state.desired > 0 || state.min > 0 {
-                ports.groups.update(&group.name, None, 0, state.max, 0).await?;
+                let none = GroupChange { min: Some(0), desired: Some(0), ..GroupChange::default() };
+                ports.groups.update(&group.name, &none).await?;
+            }
+            let protected = state.protected();
+            if !protected.is_empty() {
+                ports.groups.unprotect(&group.name, &protected).await?;
             }
             format!("Auto Scaling group {} is scaled to zero", group.name)
         }
-        Compute::External => format!("slot {slot} is quiet; others scale it"),
+        Compute::External => {
+            let now = clock();
+            let asked = plan.hooks.at(Point::Retire).filter(|_| !memory.retired);
+            match asked.map(|asked| hook::standing(asked, Point::Retire, memory.pending, &hook, now)) {
+                Some(Standing::Ask(pending, words)) => {
+                    guard::verify(ports.leases, &lease).await?;
+                    let rarer = 1 << (memory.asked / ASKS_UNTIL_RARER).min(10);
+                    let wait = plan.readiness.poll_seconds.saturating_mul(rarer).min(LONGEST_PAUSE);
+                    memory = Memory { pending: Some(pending), asked: memory.asked.saturating_add(1), ..memory };
+                    let call = Call::scaling(&plan, lease.release(), Point::Retire, slot, 0);
+                    return Ok(Output { hook: call, memory, attempt, ..answer(Next::Hook, words, wait, &owed) });
+                }
+                Some(Standing::Failed(words)) => return Err(Error::HookFailed(words)),
+                Some(Standing::Passed) => {
+                    memory.retired = true;
+                    format!("the hook has scaled slot {slot} down")
+                }
+                None => format!("slot {slot} is quiet; others scale it"),
+            }
+        }
     };
+    missed.extend(give_back(ports, &lease, own).await?);
+    let owed = text(&[], &missed);
     if detached {
         let reason = format!("{reason}; it is attached again in {pinned} s, when no cookie can name it any more");
-        return Ok(answer(Next::Wait, reason, pinned));
+        return Ok(Output { memory, ..answer(Next::Wait, reason, pinned, &owed) });
     }
-    Ok(answer(Next::Done, reason, 0))
+    if let Some(Missed(_, error)) = missed.first() {
+        let reason = format!("{reason}; not every slot scales as it did before: {error}");
+        return Ok(Output { memory, ..answer(Next::Wait, reason, again, &owed) });
+    }
+    Ok(Output { memory, ..answer(Next::Done, reason, 0, &owed) })
+}
+
+/// What could not be given back to a slot's scaling now, and why.
+struct Missed(Scaling, String);
+
+/// All that is owed, as text.
+fn text(own: &[Scaling], missed: &[Missed]) -> String {
+    let all: Vec<&Scaling> = missed.iter().map(|Missed(scaling, _)| scaling).chain(own).collect();
+    // Names, numbers and flags: there is nothing that cannot be written.
+    serde_json::to_string(&all).unwrap_or_else(|_| "[]".into())
+}
+
+/// Gives back what was taken. A call that fails keeps nothing else from being done: it is made again at the next attempt.
+async fn give_back<S, G, R, M, L>(
+    ports: Ports<'_, S, G, R, M, L>,
+    lease: &Lease,
+    owed: Vec<Scaling>,
+) -> Result<Vec<Missed>, LeaseError>
+where
+    G: AutoScalingGroups + GroupInstances + ScalableTargets,
+    L: Leases,
+{
+    let mut missed = Vec::new();
+    for scaling in owed {
+        match scale_in::release(ports.groups, ports.leases, lease, &scaling).await {
+            Ok(()) => tracing::info!(?scaling, "may scale in again"),
+            Err(LeaseError::Unread(error)) => {
+                tracing::warn!(?scaling, %error, "cannot be given back yet");
+                missed.push(Missed(scaling, error.to_string()));
+            }
+            Err(lost) => return Err(lost),
+        }
+    }
+    Ok(missed)
 }
 
 /// Whether some sticky route that the slot could be in lacks it.

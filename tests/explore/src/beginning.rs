@@ -51,6 +51,7 @@ pub fn beginning(setting: &Setting, machines: &Machines) -> Universe {
         routes: all,
         users,
         capacity: [capacity(2, "v1"), capacity(0, "v0")],
+        scale_in_suspended: [setting.scaled.then_some(false); 2],
         requests: setting.requests,
         alarm: setting.alarm,
         sick: setting.sick.then(|| "first-revision".to_owned()),

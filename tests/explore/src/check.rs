@@ -73,7 +73,15 @@ pub fn violated_in_the_end(universe: &Universe) -> Option<String> {
     if let Some(owner) = universe.lease("owner") {
         return Some(format!("{owner} holds the lease for ever"));
     }
-    divided(universe).map(|divided| format!("in the end {divided}"))
+    divided(universe).map(|divided| format!("in the end {divided}")).or_else(|| forgotten(universe))
+}
+
+/// A slot that is kept from scaling in, and no lease tells that this is owed to it.
+fn forgotten(universe: &Universe) -> Option<String> {
+    let owed = universe.lease("scaling").unwrap_or_default();
+    let kept = |slot: &Slot| universe.cloud.scale_in_suspended[index(*slot)] == Some(true);
+    let forgotten = Slot::BOTH.into_iter().filter(kept).find(|slot| !owed.contains(&format!("shop-{slot}")));
+    forgotten.map(|slot| format!("nobody knows that {slot} must scale in again"))
 }
 
 /// Why not all traffic of the slots is on one that answers.

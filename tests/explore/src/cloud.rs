@@ -50,6 +50,8 @@ pub struct Cloud {
     pub users: Vec<Arc<str>>,
     /// Compute of blue and green.
     pub capacity: [Capacity; 2],
+    /// Whether scale-in of blue and green is suspended; `None` for a service that nothing scales.
+    pub scale_in_suspended: [Option<bool>; 2],
     /// Task definition revisions, by the release that registered them.
     pub revisions: BTreeMap<String, String>,
     /// Requests of each slot in a minute since then, in thousandths of the whole.
@@ -102,6 +104,7 @@ impl Cloud {
             before: None,
             users: Vec::new(),
             capacity: [capacity(), capacity()],
+            scale_in_suspended: [None; 2],
             revisions: BTreeMap::new(),
             shares: Vec::new(),
             requests: 0.0,
@@ -185,6 +188,7 @@ impl Cloud {
         }
         self.changed(by, &format!("route {} was written", route.as_str().rsplit('/').next().unwrap_or_default()));
         self.shifted(now);
+        self.check_floor();
         Some(())
     }
 
@@ -252,19 +256,43 @@ impl Cloud {
     /// Changes an ECS service.
     pub fn update(&mut self, slot: Slot, revision: Option<&str>, desired: u32, anew: bool, by: Author) {
         self.changed(by, &format!("slot {slot} was scaled to {desired}"));
-        if desired < self.capacity[index(slot)].desired && self.carries(slot) {
-            self.violate(format!("slot {slot} was scaled to {desired} while it had traffic"));
-        }
+        self.scale(slot, desired);
         let capacity = &mut self.capacity[index(slot)];
-        capacity.desired = desired;
         if anew || revision.is_some_and(|revision| revision != capacity.revision) {
             capacity.deployment += 1;
         }
         if let Some(revision) = revision {
             revision.clone_into(&mut capacity.revision);
         }
+    }
+
+    /// Scales a slot, whoever does it.
+    pub fn scale(&mut self, slot: Slot, desired: u32) {
+        if desired < self.capacity[index(slot)].desired && self.carries(slot) {
+            self.violate(format!("slot {slot} was scaled to {desired} while it had traffic"));
+        }
+        let capacity = &mut self.capacity[index(slot)];
+        capacity.desired = desired;
         if desired == 0 {
             capacity.dead = false;
+        }
+    }
+
+    /// Suspends or resumes scale-in of an ECS service.
+    pub fn suspend_scale_in(&mut self, slot: Slot, suspended: bool, by: Author) {
+        self.changed(by, &format!("scale-in of slot {slot} was changed"));
+        if let Some(live) = &mut self.scale_in_suspended[index(slot)] {
+            *live = suspended;
+        }
+        self.check_floor();
+    }
+
+    /// While users are on both slots, neither scales in.
+    fn check_floor(&mut self) {
+        let weights: Vec<_> = self.users.iter().map(|route| self.weights(route)).collect();
+        let exposed = Slot::BOTH.into_iter().all(|slot| weights.iter().any(|weights| weights[index(slot)] > Some(0)));
+        if exposed && self.scale_in_suspended.contains(&Some(false)) {
+            self.violate("a slot may scale in while users are on both".to_owned());
         }
     }
 
@@ -335,6 +363,7 @@ impl Cloud {
             }
         }
         self.capacity.hash(state);
+        self.scale_in_suspended.hash(state);
         self.revisions.hash(state);
         for (since, shares) in &self.shares {
             now.duration_since(*since).as_millis().hash(state);

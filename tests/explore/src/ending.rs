@@ -58,6 +58,11 @@ pub fn ending(universe: &Universe) -> String {
         tasks[0],
         tasks[1]
     );
+    for slot in Slot::BOTH {
+        if universe.cloud.scale_in_suspended[index(slot)] == Some(true) {
+            let _ = write!(text, "; {slot} does not scale in");
+        }
+    }
     if let Some(owner) = universe.lease("owner") {
         let _ = write!(text, "; held by {owner}");
     }

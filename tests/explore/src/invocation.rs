@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use spillway_asl::items::{Item, Items};
 use spillway_aws::error::{ApiError, Named, diagnostic};
 use spillway_aws::ports::{
-    Alarms, AutoScalingGroups, EcsServices, Leases, Metrics, Routes, Targets, TaskDefinitions, Zones,
+    Alarms, AutoScalingGroups, EcsServices, GroupInstances, Leases, Metrics, Routes, ScalableTargets, Targets,
+    TaskDefinitions, Zones,
 };
 use spillway_core::arn::{AlarmArn, RouteArn, TargetGroupArn};
-use spillway_core::compute::{EcsState, GroupState};
+use spillway_core::compute::{EcsState, GroupChange, GroupState};
 use spillway_core::decision::Command;
 use spillway_core::definition::{AutoScalingGroupName, EcsService, ServiceName};
 use spillway_core::lease::{Freeze, LeaseRecord, Live, Waiting};
@@ -25,7 +26,7 @@ use spillway_core::slot::Slot;
 use spillway_core::targets::TargetState;
 use spillway_core::version::{Image, TaskDefinition};
 
-use crate::cloud::{Author, Cloud};
+use crate::cloud::{Author, Cloud, index};
 use crate::script::{Answer, Call, Run, Script};
 
 /// How an invocation went.
@@ -76,7 +77,7 @@ pub fn run(function: &str, event: &Value, script: Script, times: Times, cloud: &
     }));
     let ports = &reality;
     let outcome = match function {
-        "plan-release" => answer(event, |event| plan_release::handle(ports, ports, ports, &[], || clock, event)),
+        "plan-release" => answer(event, |event| plan_release::handle(ports, ports, ports, ports, &[], || clock, event)),
         "evaluate-health" => answer(event, |event| evaluate_health::handle(ports, ports, ports, || clock, event)),
         "shift-weight" => answer(event, |event| shift_weight::handle(ports, ports, || clock, event)),
         "rollback" => answer(event, |event| rollback::handle(ports, ports, || clock, event)),
@@ -289,15 +290,37 @@ impl AutoScalingGroups for Reality<'_> {
         panic!("{group} is none of the services explored")
     }
 
-    async fn update(
-        &self,
-        group: &AutoScalingGroupName,
-        _: Option<&str>,
-        _: u32,
-        _: u32,
-        _: u32,
-    ) -> Result<(), ApiError> {
+    async fn update(&self, group: &AutoScalingGroupName, _: &GroupChange) -> Result<(), ApiError> {
         panic!("{group} is none of the services explored")
+    }
+}
+
+impl GroupInstances for Reality<'_> {
+    async fn rebalance(&self, group: &AutoScalingGroupName, _: bool) -> Result<(), ApiError> {
+        panic!("{group} is none of the services explored")
+    }
+
+    async fn unprotect(&self, group: &AutoScalingGroupName, _: &[String]) -> Result<(), ApiError> {
+        panic!("{group} is none of the services explored")
+    }
+}
+
+impl ScalableTargets for Reality<'_> {
+    async fn scale_in_suspended(&self, service: &EcsService) -> Result<Option<bool>, ApiError> {
+        let slot = slot(service);
+        self.call("DescribeScalableTargets", service.service.as_str(), false, |cloud, _, _, _| {
+            Ok(cloud.scale_in_suspended[index(slot)])
+        })
+        .await
+    }
+
+    async fn suspend_scale_in(&self, service: &EcsService, suspended: bool) -> Result<(), ApiError> {
+        let slot = slot(service);
+        self.call("RegisterScalableTarget", service.service.as_str(), true, |cloud, _, by, _| {
+            cloud.suspend_scale_in(slot, suspended, by);
+            Ok(())
+        })
+        .await
     }
 }
 
@@ -351,5 +374,6 @@ fn record(item: &Item) -> LeaseRecord {
         waiting,
         freeze: freeze(item),
         live: version.zip(slot).map(|(version, slot)| Live { version, slot }),
+        scaling: text(item, "scaling").map(|text| serde_json::from_str(&text).expect("written so")).unwrap_or_default(),
     }
 }

@@ -8,7 +8,7 @@ use crate::event::Happening::{
 };
 use crate::event::{Fate, Way};
 use crate::machines::MachineName::{self, Guard, Release, Retire, Rollback};
-use crate::setting::{Hearing, Second, Setting, asking, conflict, fate, hooks, setting, sick, version};
+use crate::setting::{Hearing, Second, Setting, asking, conflict, external, fate, hooks, setting, sick, version};
 
 /// Everything that is explored; `deep` goes further.
 #[must_use]
@@ -35,7 +35,7 @@ pub fn all(deep: bool) -> Vec<Setting> {
 /// Settings in which one thing goes wrong, most of them after things that always happen there.
 #[must_use]
 pub fn small() -> Vec<Setting> {
-    [beginnings(), rollbacks(), deaths(), undoing(), retirements(), several(), queues(), people()].concat()
+    [beginnings(), rollbacks(), deaths(), undoing(), retirements(), several(), queues(), people(), computes()].concat()
 }
 
 fn down(machine: MachineName, state: &'static str) -> Fate {
@@ -241,6 +241,26 @@ fn queues() -> Vec<Setting> {
             Release,
             "Bake",
         )),
+    ]
+}
+
+/// Compute that others scale, or that scales by itself.
+fn computes() -> Vec<Setting> {
+    let scaled = |setting| Setting { scaled: true, ..setting };
+    let fleet =
+        |name| Setting { input: json!({"service": "shop", "version": {"opaque": "2"}}), ..setting(name, external) };
+    vec![
+        scaled(setting("slots that scale", |_| {})),
+        scaled(sick(setting("slots that scale, and a sick release", |_| {}))),
+        scaled(with(setting("slots that scale, and a release that died", |_| {}), dies())),
+        scaled(met(setting("slots that scale, and an undo", |_| {}), Second::Undo, Retire, "RollbackWindow")),
+        scaled(met(setting("slots that scale, and the next release", |_| {}), another(), Retire, "RollbackWindow")),
+        scaled(with(setting("slots that scale, and a retirement that fails", |_| {}), vec![down(Retire, "Teardown")])),
+        fleet("a fleet"),
+        with(fleet("a fleet, and a release that died"), dies()),
+        met(fleet("a fleet, and an undo"), Second::Undo, Retire, "RollbackWindow"),
+        Setting { hook: json!("fail"), ..fleet("a fleet that fails") },
+        Setting { hook: json!("wait"), ..fleet("a fleet that never comes") },
     ]
 }
 

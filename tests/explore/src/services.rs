@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use spillway_asl::interpret::Status;
+use spillway_core::slot::Slot;
 
 use crate::call::Call;
 use crate::check;
@@ -77,8 +78,22 @@ impl Call<'_> {
                 })
             }
             "arn:aws:states:::aws-sdk:sfn:sendTaskSuccess" => made(self.send(universe)),
-            "arn:aws:states:::lambda:invoke" => made(Ok(json!({"Payload": self.setting.hook}))),
+            "arn:aws:states:::lambda:invoke" => {
+                self.scale(universe);
+                made(Ok(json!({"Payload": self.setting.hook})))
+            }
             other => panic!("{other} is not known here"),
+        }
+    }
+
+    /// What the service's own function does when it is asked to scale a slot.
+    fn scale(&self, universe: &mut Universe) {
+        let asked = &self.arguments["Payload"];
+        let slot = Slot::BOTH.into_iter().find(|slot| asked["slot"] == slot.to_string());
+        if let (Some(slot), Some(targets)) =
+            (slot, asked["targets"].as_u64().and_then(|targets| targets.try_into().ok()))
+        {
+            universe.cloud.scale(slot, targets);
         }
     }
 

@@ -75,6 +75,8 @@ pub struct Setting {
     pub approves: bool,
     /// Whether clients stick to a slot.
     pub sticky: bool,
+    /// Whether something scales the slots by itself.
+    pub scaled: bool,
     /// Whether what is read back after a write is what was written, whatever is there: a handler that reads nothing back.
     pub blind: bool,
 }
@@ -155,6 +157,7 @@ pub(crate) fn setting(name: &'static str, change: impl FnOnce(&mut Value)) -> Se
         hearing: Hearing::Never,
         approves: false,
         sticky: false,
+        scaled: false,
         blind: false,
     }
 }
@@ -171,6 +174,15 @@ pub(crate) fn hooks(definition: &mut Value) {
     let hook = json!({"function": format!("arn:aws:lambda:{HOME}:function:smoke"), "timeout_seconds": 200});
     definition["test_routes"] = json!([route(9)]);
     definition["hooks"] = json!({"before_traffic": hook, "after_step": hook, "after_rollback": hook});
+}
+
+/// Others deploy and scale: a function of the service's own, which is asked to.
+pub(crate) fn external(definition: &mut Value) {
+    for slot in ["blue", "green"] {
+        definition["slots"][slot]["compute"] = "external".into();
+    }
+    let hook = json!({"function": format!("arn:aws:lambda:{HOME}:function:fleet"), "timeout_seconds": 200});
+    definition["hooks"] = json!({"provision": hook, "retire": hook});
 }
 
 pub(crate) fn asking(definition: &mut Value) {

@@ -3,9 +3,10 @@
 //! ministack's UpdateAutoScalingGroup drops the launch template and invents instances that are in service at
 //! once. This front serves Create-, Describe- and UpdateAutoScalingGroup(s) itself; the instances are the
 //! agent's processes. As in AWS, a new launch template version changes nothing about existing instances, and
-//! scaling in ends the oldest. Every other action is an error.
+//! scaling in ends the oldest. SuspendProcesses, ResumeProcesses and SetInstanceProtection are remembered, and shown. Every
+//! other action is an error. Beside it, at the same address, [Application Auto Scaling](crate::scalable_targets).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io;
 use std::net::Ipv4Addr;
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::agent::{TaskState, TaskView, lock};
 use crate::aws::{ACCOUNT, REGION};
+use crate::scalable_targets::{ScalableTargets, TARGET};
 use crate::xml::escape;
 
 /// The id of every launch template.
@@ -37,6 +39,8 @@ pub(crate) struct Group {
     pub(crate) desired: usize,
     pub(crate) target_groups: Vec<String>,
     instances: Vec<TaskView>,
+    suspended: BTreeSet<String>,
+    protected: BTreeSet<String>,
 }
 
 impl Group {
@@ -74,6 +78,7 @@ impl Groups {
 pub(crate) struct AutoScaling {
     url: String,
     pub(crate) groups: Groups,
+    pub(crate) targets: ScalableTargets,
     _tasks: JoinSet<()>,
 }
 
@@ -82,21 +87,22 @@ impl AutoScaling {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let groups = Groups::default();
-        let served = groups.clone();
+        let targets = ScalableTargets::default();
+        let (served, scaled) = (groups.clone(), targets.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             loop {
                 let Ok((stream, _)) = listener.accept().await else { continue };
                 while connections.try_join_next().is_some() {}
-                let groups = served.clone();
-                let service = service_fn(move |request| serve(groups.clone(), request));
+                let (groups, targets) = (served.clone(), scaled.clone());
+                let service = service_fn(move |request| serve(groups.clone(), targets.clone(), request));
                 connections.spawn(async move {
                     drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
                 });
             }
         });
-        Ok(Self { url, groups, _tasks: tasks })
+        Ok(Self { url, groups, targets, _tasks: tasks })
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -106,8 +112,16 @@ impl AutoScaling {
 
 type Form = BTreeMap<String, String>;
 
-async fn serve(groups: Groups, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+async fn serve(
+    groups: Groups,
+    targets: ScalableTargets,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok()).map(str::to_owned);
     let body = request.into_body().collect().await?.to_bytes();
+    if let Some(target) = target.filter(|target| target.starts_with(TARGET)) {
+        return Ok(targets.serve(&target, &body));
+    }
     Ok(answer(&groups, &form_urlencoded::parse(&body).into_owned().collect()))
 }
 
@@ -120,6 +134,8 @@ fn answer(groups: &Groups, form: &Form) -> Response<Full<Bytes>> {
         "CreateAutoScalingGroup" => create(groups, form),
         "DescribeAutoScalingGroups" => Ok(describe(groups, form)),
         "UpdateAutoScalingGroup" => update(groups, form),
+        "SuspendProcesses" | "ResumeProcesses" => processes(groups, form, action == "SuspendProcesses"),
+        "SetInstanceProtection" => protect(groups, form),
         other => Err(("InvalidAction", format!("the lab's Auto Scaling has no {other}"))),
     };
     let (status, xml) = match answer {
@@ -160,6 +176,39 @@ fn update(groups: &Groups, form: &Form) -> Answer {
     let group =
         groups.get_mut(&name).ok_or(("ValidationError", format!("AutoScalingGroup name not found - {name}")))?;
     set(group, form)?;
+    Ok(String::new())
+}
+
+fn processes(groups: &Groups, form: &Form, suspend: bool) -> Answer {
+    named(groups, form, |group| {
+        for process in list(form, "ScalingProcesses") {
+            if suspend {
+                group.suspended.insert(process);
+            } else {
+                group.suspended.remove(&process);
+            }
+        }
+    })
+}
+
+fn protect(groups: &Groups, form: &Form) -> Answer {
+    named(groups, form, |group| {
+        for instance in list(form, "InstanceIds") {
+            if form.get("ProtectedFromScaleIn").is_some_and(|protected| protected == "true") {
+                group.protected.insert(instance);
+            } else {
+                group.protected.remove(&instance);
+            }
+        }
+    })
+}
+
+fn named(groups: &Groups, form: &Form, change: impl FnOnce(&mut Group)) -> Answer {
+    let name = required(form, "AutoScalingGroupName")?;
+    let mut groups = lock(&groups.0);
+    let group =
+        groups.get_mut(&name).ok_or(("ValidationError", format!("AutoScalingGroup name not found - {name}")))?;
+    change(group);
     Ok(String::new())
 }
 
@@ -223,16 +272,20 @@ fn describe(groups: &Groups, form: &Form) -> String {
                 TaskState::Draining => "Terminating",
             };
             let (id, template) = (&instance.id, template(&instance.version));
+            let protected = group.protected.contains(id);
             write!(
                 instances,
                 "<member><InstanceId>{id}</InstanceId><AvailabilityZone>{REGION}a</AvailabilityZone>\
                  <LifecycleState>{state}</LifecycleState><HealthStatus>Healthy</HealthStatus>{template}\
-                 <ProtectedFromScaleIn>false</ProtectedFromScaleIn></member>"
+                 <ProtectedFromScaleIn>{protected}</ProtectedFromScaleIn></member>"
             )
             .ok();
         }
         let groups: String =
             group.target_groups.iter().map(|arn| format!("<member>{}</member>", escape(arn))).collect();
+        let suspended: String = (group.suspended.iter())
+            .map(|process| format!("<member><ProcessName>{}</ProcessName></member>", escape(process)))
+            .collect();
         let Group { min, max, desired, .. } = group;
         let (name, template) = (escape(name), template(&group.version));
         write!(
@@ -242,7 +295,8 @@ fn describe(groups: &Groups, form: &Form) -> String {
              <MinSize>{min}</MinSize><MaxSize>{max}</MaxSize><DesiredCapacity>{desired}</DesiredCapacity>\
              <DefaultCooldown>300</DefaultCooldown><AvailabilityZones><member>{REGION}a</member></AvailabilityZones>\
              <HealthCheckType>ELB</HealthCheckType><CreatedTime>2026-01-01T00:00:00Z</CreatedTime>\
-             <TargetGroupARNs>{groups}</TargetGroupARNs><Instances>{instances}</Instances></member>"
+             <TargetGroupARNs>{groups}</TargetGroupARNs><Instances>{instances}</Instances>\
+             <SuspendedProcesses>{suspended}</SuspendedProcesses></member>"
         )
         .ok();
     }
@@ -280,6 +334,12 @@ mod tests {
         update(&groups, &form(&[("MinSize", "2")])).unwrap();
         assert_eq!(sizes(), ("shop:2".to_owned(), 2, 3, 2));
         assert!(describe(&groups, &form(&[])).contains("<DesiredCapacity>2</DesiredCapacity>"));
+        let process = ("ScalingProcesses.member.1", "AZRebalance");
+        let shown = || describe(&groups, &form(&[])).contains("<ProcessName>AZRebalance</ProcessName>");
+        processes(&groups, &form(&[process]), true).unwrap();
+        assert!(shown());
+        processes(&groups, &form(&[process]), false).unwrap();
+        assert!(!shown());
         assert!(!describe(&groups, &form(&[("AutoScalingGroupNames.member.1", "x")])).contains("<member>"));
     }
 }

@@ -179,6 +179,7 @@ impl Functions {
             ("AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2", &endpoints.elbv2),
             ("AWS_ENDPOINT_URL_CLOUDWATCH", &endpoints.cloudwatch),
             ("AWS_ENDPOINT_URL_AUTO_SCALING", &endpoints.auto_scaling),
+            ("AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING", &endpoints.auto_scaling),
             ("AWS_REGION", REGION),
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),

@@ -161,7 +161,7 @@ pub struct Lab {
     functions: Functions,
     elbv2: Aws,
     aws: Aws,
-    auto_scaling: AutoScaling,
+    pub(crate) auto_scaling: AutoScaling,
     alb: Alb,
     ministack: Ministack,
     run: RunDir,
@@ -273,6 +273,7 @@ impl Lab {
             ("AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2", self.alb.elbv2_url()),
             ("AWS_ENDPOINT_URL_CLOUDWATCH", self.alb.cloudwatch_url()),
             ("AWS_ENDPOINT_URL_AUTO_SCALING", text(self.auto_scaling.url())),
+            ("AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING", text(self.auto_scaling.url())),
             ("AWS_REGION", text(crate::aws::REGION)),
             // What boto3 and version 1 of the command line tool read.
             ("AWS_DEFAULT_REGION", text(crate::aws::REGION)),

@@ -35,6 +35,7 @@ pub mod ministack;
 pub mod paths;
 pub mod process;
 pub mod run_dir;
+mod scalable_targets;
 pub mod service;
 pub mod state_machines;
 pub mod traffic;

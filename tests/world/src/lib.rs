@@ -10,15 +10,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use spillway_aws::error::ApiError;
 use spillway_aws::ports::{
-    Alarms, AutoScalingGroups, EcsServices, Leases, Metrics, Routes, Targets, TaskDefinitions, Zones,
+    Alarms, AutoScalingGroups, EcsServices, GroupInstances, Leases, Metrics, Routes, ScalableTargets, Targets,
+    TaskDefinitions, Zones,
 };
 use spillway_core::arn::{AlarmArn, RouteArn, TargetGroupArn};
-use spillway_core::compute::{EcsDeployment, EcsState, GroupState, Rollout};
+use spillway_core::compute::{EcsDeployment, EcsState, GroupChange, GroupState, Rollout};
 use spillway_core::definition::{AutoScalingGroupName, EcsService, ServiceName};
 use spillway_core::lease::{Freeze, LeaseRecord};
 use spillway_core::metrics::{Metric, Query, Series, Statistic, Window};
 use spillway_core::plan::AlarmState;
 use spillway_core::route::Action;
+use spillway_core::scaling::REBALANCING;
 use spillway_core::targets::TargetState;
 use spillway_core::version::{Image, TaskDefinition};
 
@@ -48,6 +50,8 @@ pub struct State {
     pub revisions: BTreeMap<String, (String, String)>,
     /// Auto Scaling groups by name.
     pub groups: BTreeMap<String, GroupState>,
+    /// ECS services that are scaled automatically: whether their scale-in is suspended.
+    pub scalable: BTreeMap<String, bool>,
     /// Routes whose writes are accepted and have no effect.
     pub deaf_routes: BTreeSet<String>,
     /// After so many reads of a lease someone else takes it.
@@ -325,21 +329,65 @@ impl AutoScalingGroups for World {
         })
     }
 
-    async fn update(
-        &self,
-        group: &AutoScalingGroupName,
-        version: Option<&str>,
-        min: u32,
-        max: u32,
-        desired: u32,
-    ) -> Result<(), ApiError> {
+    async fn update(&self, group: &AutoScalingGroupName, change: &GroupChange) -> Result<(), ApiError> {
         self.call("UpdateAutoScalingGroup", group.as_str(), |state| {
             let Some(live) = state.groups.get_mut(group.as_str()) else {
                 return Err(rejected("UpdateAutoScalingGroup", group.as_str(), "ValidationError"));
             };
+            let (min, max) = (change.min.unwrap_or(live.min), change.max.unwrap_or(live.max));
+            let desired = change.desired.unwrap_or(live.desired.clamp(min, max.max(min)));
+            if !(min..=max).contains(&desired) {
+                return Err(rejected("UpdateAutoScalingGroup", group.as_str(), "ValidationError"));
+            }
             (live.min, live.max, live.desired) = (min, max, desired);
-            live.version = version.map(Into::into).or(live.version.take());
+            live.version = change.version.clone().or(live.version.take());
             state.changes.push(format!("UpdateAutoScalingGroup {group} {min} {max} {desired}"));
+            Ok(())
+        })
+    }
+}
+
+impl GroupInstances for World {
+    async fn rebalance(&self, group: &AutoScalingGroupName, on: bool) -> Result<(), ApiError> {
+        let operation = if on { "ResumeProcesses" } else { "SuspendProcesses" };
+        self.call(operation, group.as_str(), |state| {
+            let Some(live) = state.groups.get_mut(group.as_str()) else {
+                return Err(rejected(operation, group.as_str(), "ValidationError"));
+            };
+            live.suspended.retain(|process| process != REBALANCING);
+            live.suspended.extend((!on).then(|| REBALANCING.to_owned()));
+            state.changes.push(format!("{operation} {group}"));
+            Ok(())
+        })
+    }
+
+    async fn unprotect(&self, group: &AutoScalingGroupName, instances: &[String]) -> Result<(), ApiError> {
+        self.call("SetInstanceProtection", group.as_str(), |state| {
+            let Some(live) = state.groups.get_mut(group.as_str()) else {
+                return Err(rejected("SetInstanceProtection", group.as_str(), "ValidationError"));
+            };
+            for instance in live.instances.iter_mut().filter(|instance| instances.contains(&instance.id)) {
+                instance.protected = false;
+            }
+            state.changes.push(format!("SetInstanceProtection {group} {}", instances.join(" ")));
+            Ok(())
+        })
+    }
+}
+
+impl ScalableTargets for World {
+    async fn scale_in_suspended(&self, service: &EcsService) -> Result<Option<bool>, ApiError> {
+        let name = service.service.as_str();
+        self.call("DescribeScalableTargets", name, |state| Ok(state.scalable.get(name).copied()))
+    }
+
+    async fn suspend_scale_in(&self, service: &EcsService, suspended: bool) -> Result<(), ApiError> {
+        let name = service.service.as_str();
+        self.call("RegisterScalableTarget", name, |state| {
+            if let Some(live) = state.scalable.get_mut(name) {
+                *live = suspended;
+                state.changes.push(format!("RegisterScalableTarget {name} {suspended}"));
+            }
             Ok(())
         })
     }

@@ -5,29 +5,39 @@ use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::{
     AutoScalingGroup, Instance as ApiInstance, LaunchTemplateSpecification, LifecycleState, MixedInstancesPolicy,
 };
-use spillway_core::compute::{GroupState, Instance};
+use spillway_core::compute::{GroupChange, GroupState, Instance};
 use spillway_core::definition::AutoScalingGroupName;
+use spillway_core::scaling::REBALANCING;
 use thiserror::Error;
 
 use super::{count, number};
 use crate::client::{api_error, unexpected};
 use crate::error::ApiError;
-use crate::ports::AutoScalingGroups;
+use crate::ports::{AutoScalingGroups, GroupInstances};
+use crate::scale_in::NO_GROUP;
 
 const DESCRIBE: &str = "DescribeAutoScalingGroups";
 const UPDATE: &str = "UpdateAutoScalingGroup";
+const SUSPEND: &str = "SuspendProcesses";
+const RESUME: &str = "ResumeProcesses";
+const PROTECT: &str = "SetInstanceProtection";
+/// The most instances of one call:
+/// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_SetInstanceProtection.html>.
+const MOST_INSTANCES: usize = 50;
 
-/// EC2 Auto Scaling.
+/// EC2 Auto Scaling, and Application Auto Scaling of ECS services.
 #[derive(Clone, Debug)]
 pub struct AutoScaling {
     client: Client,
+    pub(super) application: aws_sdk_applicationautoscaling::Client,
 }
 
 impl AutoScaling {
-    /// The groups of the configuration's account and region.
+    /// The groups and scalable targets of the configuration's account and region.
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
-        Self { client: Client::new(config) }
+        let application = aws_sdk_applicationautoscaling::Client::new(config);
+        Self { client: Client::new(config), application }
     }
 
     async fn group(&self, name: &AutoScalingGroupName) -> Result<AutoScalingGroup, ApiError> {
@@ -37,7 +47,7 @@ impl AutoScaling {
         let mut groups = answer.auto_scaling_groups.unwrap_or_default().into_iter();
         groups
             .find(|group| group.auto_scaling_group_name() == Some(name))
-            .ok_or_else(|| unexpected(DESCRIBE, name, "AutoScalingGroupNotFound", "there is no such group"))
+            .ok_or_else(|| unexpected(DESCRIBE, name, NO_GROUP, "there is no such group"))
     }
 }
 
@@ -51,26 +61,21 @@ impl AutoScalingGroups for AutoScaling {
             max: size(found.max_size),
             desired: size(found.desired_capacity),
             instances: found.instances().iter().map(instance).collect(),
+            suspended: found.suspended_processes().iter().filter_map(|p| p.process_name.clone()).collect(),
+            warm_pool: found.warm_pool_configuration().is_some(),
         })
     }
 
-    async fn update(
-        &self,
-        group: &AutoScalingGroupName,
-        version: Option<&str>,
-        min: u32,
-        max: u32,
-        desired: u32,
-    ) -> Result<(), ApiError> {
+    async fn update(&self, group: &AutoScalingGroupName, change: &GroupChange) -> Result<(), ApiError> {
         let name = group.as_str();
         let request = self
             .client
             .update_auto_scaling_group()
             .auto_scaling_group_name(name)
-            .min_size(number(min))
-            .max_size(number(max))
-            .desired_capacity(number(desired));
-        let request = match version {
+            .set_min_size(change.min.map(number))
+            .set_max_size(change.max.map(number))
+            .set_desired_capacity(change.desired.map(number));
+        let request = match &change.version {
             None => request,
             Some(version) => match launch(&self.group(group).await?, version) {
                 Ok(Launch::Template(template)) => request.launch_template(template),
@@ -79,6 +84,31 @@ impl AutoScalingGroups for AutoScaling {
             },
         };
         request.send().await.map(|_| ()).map_err(|error| api_error(UPDATE, name, &error))
+    }
+}
+
+impl GroupInstances for AutoScaling {
+    async fn rebalance(&self, group: &AutoScalingGroupName, on: bool) -> Result<(), ApiError> {
+        let name = group.as_str();
+        if on {
+            let request = self.client.resume_processes().auto_scaling_group_name(name);
+            let answer = request.scaling_processes(REBALANCING).send().await;
+            answer.map(|_| ()).map_err(|error| api_error(RESUME, name, &error))
+        } else {
+            let request = self.client.suspend_processes().auto_scaling_group_name(name);
+            let answer = request.scaling_processes(REBALANCING).send().await;
+            answer.map(|_| ()).map_err(|error| api_error(SUSPEND, name, &error))
+        }
+    }
+
+    async fn unprotect(&self, group: &AutoScalingGroupName, instances: &[String]) -> Result<(), ApiError> {
+        let name = group.as_str();
+        for some in instances.chunks(MOST_INSTANCES) {
+            let request = self.client.set_instance_protection().auto_scaling_group_name(name);
+            let request = request.set_instance_ids(Some(some.to_vec())).protected_from_scale_in(false);
+            request.send().await.map_err(|error| api_error(PROTECT, name, &error))?;
+        }
+        Ok(())
     }
 }
 
@@ -97,8 +127,11 @@ fn version(template: &LaunchTemplateSpecification) -> String {
 fn instance(instance: &ApiInstance) -> Instance {
     let healthy = instance.health_status().is_some_and(|status| status.eq_ignore_ascii_case("healthy"));
     Instance {
+        id: instance.instance_id().unwrap_or_default().into(),
+        state: instance.lifecycle_state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
         version: instance.launch_template().map(version),
         in_service: instance.lifecycle_state() == Some(&LifecycleState::InService) && healthy,
+        protected: instance.protected_from_scale_in().unwrap_or(false),
     }
 }
 

@@ -3,7 +3,8 @@
 use aws_config::SdkConfig;
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{
-    DeploymentController, DeploymentControllerType, DeploymentRolloutState, DeploymentStrategy, Service,
+    DeploymentController, DeploymentControllerType, DeploymentRolloutState, DeploymentStrategy, SchedulingStrategy,
+    Service,
 };
 use spillway_core::compute::{EcsDeployment, EcsState, Rollout};
 use spillway_core::definition::EcsService;
@@ -112,6 +113,9 @@ fn state(operation: &'static str, name: &str, service: &Service) -> Result<EcsSt
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentController.html>), and with a
 /// strategy other than rolling ECS itself changes the weights of the very rules that a release changes
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html>).
+///
+/// A daemon has a task on each instance and no desired count, so that nothing could scale a slot
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-options.html>).
 fn rolling(operation: &'static str, name: &str, service: &Service) -> Result<(), ApiError> {
     let unsupported = |what: String| {
         let message = format!("{what}; Spillway works with rolling updates by the ECS deployment controller only");
@@ -127,6 +131,12 @@ fn rolling(operation: &'static str, name: &str, service: &Service) -> Result<(),
         && *strategy != DeploymentStrategy::Rolling
     {
         return unsupported(format!("its deployment strategy is {}", strategy.as_str()));
+    }
+    if let Some(strategy) = service.scheduling_strategy()
+        && *strategy != SchedulingStrategy::Replica
+    {
+        let message = format!("its scheduling strategy is {}; Spillway works with replicas only", strategy.as_str());
+        return Err(unexpected(operation, name, "UnsupportedSchedulingStrategy", message));
     }
     Ok(())
 }

@@ -1,10 +1,17 @@
-//! What runs behind the target groups: ECS services, their task definitions, and Auto Scaling groups.
+//! What runs behind the target groups: ECS services, their task definitions, Auto Scaling groups, and what scales them.
 
+#[cfg(feature = "scaling")]
 pub mod auto_scaling;
+#[cfg(feature = "compute")]
 pub mod ecs;
+#[cfg(feature = "scaling")]
+pub mod scalable_targets;
+#[cfg(feature = "compute")]
 pub mod task_definitions;
 
+#[cfg(feature = "scaling")]
 pub use auto_scaling::AutoScaling;
+#[cfg(feature = "compute")]
 pub use ecs::Ecs;
 
 /// A count that the API gives as a signed number; it is never below zero.

@@ -33,6 +33,7 @@ fn described() -> Value {
         "status": "ACTIVE",
         "taskDefinition": format!("{FAMILY}:2"),
         "desiredCount": 4, "runningCount": 3, "pendingCount": 1,
+        "schedulingStrategy": "REPLICA",
         "deploymentController": {"type": "ECS"},
         "deploymentConfiguration": {"strategy": "ROLLING"},
         "deployments": [
@@ -97,6 +98,7 @@ async fn services_that_a_release_cannot_use_are_refused() {
         (with("/status", "INACTIVE"), "ServiceNotFoundException", "INACTIVE"),
         (with("/deploymentController/type", "CODE_DEPLOY"), "UnsupportedDeploymentController", "CODE_DEPLOY"),
         (with("/deploymentConfiguration/strategy", "BLUE_GREEN"), "UnsupportedDeploymentController", "BLUE_GREEN"),
+        (with("/schedulingStrategy", "DAEMON"), "UnsupportedSchedulingStrategy", "DAEMON"),
         (with("/deployments/0/rolloutState", "ODD"), "InvalidAnswer", "ODD"),
     ] {
         let double = Double::start(move |_| Answer::json(&answer)).await;
@@ -213,6 +215,70 @@ async fn two_registrations_at_once_may_be_tried_again() {
     let ecs = Ecs::new(&double.config().await);
     let error = ecs.with_image("release-1", &format!("{FAMILY}:7"), None, &image("a")).await.unwrap_err();
     assert_eq!((error.code.as_str(), error.transient), ("ClientException", true));
+}
+
+/// A task of two containers, with something of everything that there can be.
+fn full() -> Value {
+    serde_json::from_str(include_str!("task-definition.json")).unwrap()
+}
+
+/// What AWS describes is registered as it came, over the wire, but for one image and what AWS adds by itself.
+#[tokio::test]
+async fn a_task_definition_comes_through_as_it_was() {
+    let mut described = full();
+    for (field, value) in [
+        ("taskDefinitionArn", json!(format!("{FAMILY}:7"))),
+        ("revision", json!(7)),
+        ("status", json!("ACTIVE")),
+        ("requiresAttributes", json!([{"name": "ecs.capability.task-eni"}])),
+        ("compatibilities", json!(["EC2", "FARGATE"])),
+        ("registeredAt", json!(1700000000.0)),
+        ("registeredBy", json!("arn:aws:iam::1:user/ann")),
+    ] {
+        described[field] = value;
+    }
+    let double = Double::start(move |call| match call.action.as_str() {
+        "DescribeTaskDefinition" => Answer::json(&json!({"taskDefinition": described, "tags": []})),
+        "ListTaskDefinitions" => Answer::json(&json!({"taskDefinitionArns": []})),
+        _ => Answer::json(&json!({"taskDefinition": {"taskDefinitionArn": format!("{FAMILY}:8")}})),
+    })
+    .await;
+    let ecs = Ecs::new(&double.config().await);
+    ecs.with_image("release-1", &format!("{FAMILY}:7"), Some("app"), &image("a")).await.unwrap();
+    let mut expected = full();
+    expected["containerDefinitions"][0]["image"] = json!(image("a").as_str());
+    expected["tags"] = json!([{"key": "spillway:release", "value": "release-1"}]);
+    assert_eq!(double.calls_of("RegisterTaskDefinition")[0].json(), expected);
+}
+
+/// A field that a later SDK adds is missing here until it is copied.
+#[test]
+fn every_field_of_a_registration_is_set() {
+    let full = TaskDefinition::builder()
+        .family("shop")
+        .task_role_arn("task")
+        .execution_role_arn("execution")
+        .network_mode(NetworkMode::Awsvpc)
+        .container_definitions(ContainerDefinition::builder().name("app").build())
+        .volumes(Volume::builder().name("data").build())
+        .placement_constraints(TaskDefinitionPlacementConstraint::builder().expression("x").build())
+        .requires_compatibilities(Compatibility::Fargate)
+        .cpu("256")
+        .memory("512")
+        .pid_mode(PidMode::Task)
+        .ipc_mode(IpcMode::Task)
+        .proxy_configuration(ProxyConfiguration::builder().container_name("envoy").build().unwrap())
+        .set_inference_accelerators(Some(Vec::new()))
+        .ephemeral_storage(EphemeralStorage::builder().size_in_gib(30).build())
+        .runtime_platform(RuntimePlatform::builder().build())
+        .enable_fault_injection(true)
+        .build();
+    let input = registration(&full, &[], 0, &image("b"), "release-3").build().unwrap();
+    let shown = format!("{input:#?}");
+    let unset: Vec<&str> =
+        shown.lines().filter(|line| line.starts_with("    ") && !line.starts_with("     ")).collect();
+    assert!(unset.len() > 17, "{shown}");
+    assert!(unset.iter().all(|line| !line.ends_with(": None,")), "{shown}");
 }
 
 #[test]

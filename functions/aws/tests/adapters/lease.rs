@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 use spillway_aws::lease::LeaseTable;
 use spillway_aws::ports::Leases;
 use spillway_core::decision::Command;
+use spillway_core::definition::AutoScalingGroupName;
 use spillway_core::definition::ServiceName;
 use spillway_core::lease::{Freeze, LeaseRecord, Live, Waiting};
+use spillway_core::scaling::{Scaling, ScalingGroup};
 use spillway_core::slot::Slot;
 
 use crate::double::{Answer, Double};
@@ -28,11 +30,11 @@ async fn reads_consistently_and_only_what_it_needs() {
             "Key": {"service": {"S": "shop"}},
             "ConsistentRead": true,
             "ProjectionExpression":
-                "#owner, #fence, #lease_until, #phase, #acquired_at, #intent, #command, #waiting, #freeze, #live_version, #live_slot",
+                "#owner, #fence, #lease_until, #phase, #acquired_at, #intent, #command, #waiting, #freeze, #live_version, #live_slot, #scaling",
             "ExpressionAttributeNames": {
                 "#owner": "owner", "#fence": "fence", "#lease_until": "lease_until", "#phase": "phase",
                 "#acquired_at": "acquired_at", "#intent": "intent", "#command": "command", "#waiting": "waiting",
-                "#freeze": "freeze", "#live_version": "live_version", "#live_slot": "live_slot",
+                "#freeze": "freeze", "#live_version": "live_version", "#live_slot": "live_slot", "#scaling": "scaling",
             },
         })
     );
@@ -67,12 +69,19 @@ async fn everything_that_is_known_is_read() {
         }},
         "freeze": {"M": {"reason": {"S": "sale"}, "owner": {"S": "ann"}, "until": {"S": "2026-11-30T00:00:00Z"}}},
         "live_version": {"S": "{\"opaque\":\"v1\"}"}, "live_slot": {"S": "green"},
+        "scaling": {"S": "[{\"auto_scaling_group\":{\"name\":\"shop\",\"min\":2,\"floor\":9,\"rebalanced\":true}}]"},
     }});
     let expected = LeaseRecord {
         owner: Some("me".into()),
         fence: 7,
         until: Some("2026-11-23T06:00:45Z".parse().unwrap()),
         phase: "baking".into(),
+        scaling: vec![Scaling::AutoScalingGroup(ScalingGroup {
+            name: AutoScalingGroupName::parse("shop").unwrap(),
+            min: 2,
+            floor: 9,
+            rebalanced: true,
+        })],
         since: Some("2026-11-23T05:00:00Z".parse().unwrap()),
         intent: Some("{}".into()),
         command: Command::Pause,

@@ -12,3 +12,4 @@ mod lease;
 mod metrics;
 mod operator;
 mod routes;
+mod scalable_targets;

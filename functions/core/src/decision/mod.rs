@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::cost::Cost;
 use crate::drift::Reading;
 use crate::hook::{Call, Reply};
 use crate::judge::comparison::Comparison;
@@ -169,6 +170,9 @@ pub struct Check {
     pub hook: Option<Call>,
     /// What decided, gate by gate.
     pub evidence: Evidence,
+    /// What the stable slot has cost beside the candidate so far.
+    #[serde(default)]
+    pub cost: Option<Cost>,
 }
 
 /// Decides.
@@ -208,7 +212,8 @@ pub fn check(plan: &Plan, progress: &Progress, look: &Look) -> Check {
         evidence.minutes.clear(); // nothing is known of them yet
     }
     let judged_to = evidence.told_to(plan.health.period_seconds).or(progress.judged_to);
-    Check { decision, next, wait_seconds, reason, progress: Progress { judged_to, ..after }, hook, evidence }
+    let cost = plan.planned_at.map(|planned| Cost::of(&plan.stable, planned, look.now));
+    Check { decision, next, wait_seconds, reason, progress: Progress { judged_to, ..after }, hook, evidence, cost }
 }
 
 /// Whether each of the stable slot's groups has a third of the hosts that it had: half of the traffic, and half as much

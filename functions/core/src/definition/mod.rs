@@ -106,7 +106,7 @@ pub enum OnConflict {
 }
 
 /// One slot: a target group for each load balancer, and the compute behind them.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SlotDefinition {
@@ -115,6 +115,11 @@ pub struct SlotDefinition {
     pub target_groups: Vec<TargetGroupArn>,
     /// What runs behind the target groups.
     pub compute: Compute,
+    /// What the slot costs in an hour while it runs, 0 to 1 000 000, in any currency: each release says what its second slot
+    /// has cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1_000_000)))]
+    pub price_per_hour: Option<f64>,
 }
 
 /// What runs a slot's version.

@@ -22,6 +22,7 @@ pub(super) fn broken(definition: &ServiceDefinition, written: &Value) -> Vec<Pro
     rules.count("routes", definition.routes.len(), 1, 10);
     rules.distinct("routes", definition.routes.iter().map(crate::arn::RouteArn::as_str));
     rules.test_routes(definition);
+    rules.hooks(definition);
     rules.slots(definition);
     rules.strategy(definition);
     rules.seconds(definition);
@@ -85,14 +86,14 @@ impl Rules<'_> {
                 );
             }
         }
-        for (name, hook) in [
-            ("before_traffic", &definition.hooks.before_traffic),
-            ("after_step", &definition.hooks.after_step),
-            ("before_promotion", &definition.hooks.before_promotion),
-            ("after_rollback", &definition.hooks.after_rollback),
-        ] {
-            if let Some(hook) = hook {
-                self.range(&format!("hooks.{name}.timeout_seconds"), hook.timeout_seconds, 1, 86_400);
+    }
+
+    fn hooks(&mut self, definition: &ServiceDefinition) {
+        let external = Slot::BOTH.iter().any(|slot| definition.slots.get(*slot).compute == Compute::External);
+        for (name, hook) in definition.hooks.named() {
+            self.range(&format!("hooks.{name}.timeout_seconds"), hook.timeout_seconds, 1, 86_400);
+            if matches!(name, "provision" | "retire") && !external {
+                self.note(&format!("hooks.{name}"), "nothing would ask it; allowed: with external compute");
             }
         }
     }
@@ -100,6 +101,10 @@ impl Rules<'_> {
     fn slots(&mut self, definition: &ServiceDefinition) {
         let mut seen: HashMap<&str, String> = HashMap::new();
         for slot in Slot::BOTH {
+            let price = definition.slots.get(slot).price_per_hour;
+            if price.is_some_and(|price| !(0.0..=1e6).contains(&price)) {
+                self.note(&format!("slots.{slot}.price_per_hour"), "out of range; allowed: 0 to 1000000");
+            }
             let groups = &definition.slots.get(slot).target_groups;
             let path = format!("slots.{slot}.target_groups");
             self.count(&path, groups.len(), 1, 10);
@@ -280,7 +285,7 @@ impl Rules<'_> {
         let ServiceDefinition { health, readiness, hooks, .. } = definition;
         let steps = definition.strategy.steps();
         let hooked = hooks.longest_seconds(steps.len());
-        let before = hooks.before_traffic.as_ref().map_or(0, |hook| u64::from(hook.timeout_seconds));
+        let before = hooks.longest_seconds_before();
         let looks = hooked / u64::from(health.check_seconds) + before / u64::from(readiness.poll_seconds);
         let events = length::worst_case_events(&steps, health, *readiness) + looks * length::EVENTS_PER_HOOK;
         let seconds = length::worst_case_seconds(&steps, health, *readiness) + hooked + before;

@@ -6,6 +6,7 @@ mod roles;
 mod strangers;
 mod survey;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::arn::{LoadBalancerDimension, RouteArn, TargetGroupArn};
@@ -19,6 +20,7 @@ use crate::judge::dispersion::dispersion;
 use crate::judge::latency::Quantile;
 use crate::judge::sequential::{ERRORS, Horizon};
 use crate::route::{self, Action, Groups};
+use crate::scaling::{GIVE_BACK_AFTER_SECONDS, Scaling};
 use crate::slot::Slot;
 use crate::version::Version;
 use crate::weight::Percent;
@@ -40,6 +42,9 @@ pub struct Plan {
     pub service: ServiceName,
     /// What is released.
     pub version: Version,
+    /// When it was planned: since then two slots run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_at: Option<Timestamp>,
     /// Which strategy the steps come from.
     pub strategy: StrategyType,
     /// The slot with the traffic.
@@ -75,6 +80,9 @@ pub struct Plan {
     /// The routes that lead testers to the candidate, in the definition's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub test_routes: Vec<PlannedRoute>,
+    /// What scales the slots by themselves, as it was before: neither slot scales in during the release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaling: Vec<Scaling>,
     /// Functions to be asked on the way.
     #[serde(default, skip_serializing_if = "Hooks::is_empty")]
     pub hooks: Hooks,
@@ -83,14 +91,15 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// When the slot without traffic is scaled down.
     pub retirement: Retirement,
-    /// Seconds after the release until its retirement has something to do: the rollback window, or the life of the
-    /// longest cookie, after which a slot is attached again that was taken out for it.
+    /// Seconds after the release until its retirement has something to do: the rollback window, the life of the longest
+    /// cookie, after which a slot is attached again that was taken out for it, or until the slot that serves may scale in
+    /// again.
     #[serde(default)]
     pub retire_after_seconds: u32,
 }
 
 /// One slot in its role.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Side {
     /// Which slot.
     pub slot: Slot,
@@ -98,6 +107,9 @@ pub struct Side {
     pub groups: Vec<PlannedGroup>,
     /// What runs behind them.
     pub compute: Compute,
+    /// What it costs in an hour while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_per_hour: Option<f64>,
 }
 
 /// A target group behind its load balancer.
@@ -245,6 +257,7 @@ impl Draft {
             steps,
             service: definition.service,
             version,
+            planned_at: None,
             strategy: definition.strategy.kind,
             stable,
             candidate,
@@ -261,10 +274,16 @@ impl Draft {
             hooks: definition.hooks,
             warnings,
             retirement: definition.retirement,
-            retire_after_seconds: match sticky_seconds {
-                0 => definition.retirement.window_seconds,
-                seconds => definition.retirement.window_seconds.min(seconds + definition.traffic.settle_seconds),
-            },
+            retire_after_seconds: [
+                Some(definition.retirement.window_seconds),
+                (sticky_seconds > 0).then(|| sticky_seconds + definition.traffic.settle_seconds),
+                (!survey.scaling.is_empty()).then_some(GIVE_BACK_AFTER_SECONDS),
+            ]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(0),
+            scaling: survey.scaling,
         })
     }
 }
@@ -414,6 +433,12 @@ impl Plan {
     pub fn hosts_before(&self, group: &TargetGroupArn) -> u32 {
         let groups = std::iter::zip(&self.stable.groups, &self.stable_hosts);
         groups.filter(|(known, _)| known.arn == *group).map(|(_, hosts)| *hosts).max().unwrap_or(0)
+    }
+
+    /// The most healthy targets that one of the stable slot's groups had before the release; at least 1.
+    #[must_use]
+    pub fn hosts_wanted(&self) -> u32 {
+        self.stable_hosts.iter().copied().max().unwrap_or(0).max(1)
     }
 
     /// Seconds that a release waits for people, all in all, before it is rolled back.

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::arn::{AlarmArn, LoadBalancerDimension, RouteArn, TargetGroupArn};
-use crate::definition::CustomSource;
+use crate::definition::{AutoScalingGroupName, CustomSource};
 use crate::lease::Freeze;
 use crate::route::UneditableRoute;
 use crate::slot::Slot;
@@ -177,6 +177,26 @@ pub enum Refusal {
     /// A time in which nothing starts.
     #[error("{0}; wait until then, or lift the freeze")]
     Frozen(Freeze),
+    /// An Auto Scaling group that cannot do what a release needs.
+    #[error("slots.{slot}.compute: {process} is suspended for Auto Scaling group {group}; resume it first")]
+    ProcessSuspended {
+        /// The slot.
+        slot: Slot,
+        /// The group.
+        group: AutoScalingGroupName,
+        /// The process.
+        process: &'static str,
+    },
+    /// New instances that would be old ones.
+    #[error(
+        "slots.{slot}.compute: Auto Scaling group {group} has a warm pool, whose instances are of the version before; delete the pool, or deploy by other means and release the version as opaque"
+    )]
+    WarmPool {
+        /// The slot.
+        slot: Slot,
+        /// The group.
+        group: AutoScalingGroupName,
+    },
     /// A metric that nobody publishes.
     #[error(
         "health.metrics[{index}].{field}: CloudWatch knows no metric {} in {} with these dimensions for either slot; publish it once (a 0 will do), or correct its namespace, name or dimensions", .wanted.metric, .wanted.namespace

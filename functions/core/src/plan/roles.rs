@@ -65,6 +65,7 @@ impl Roles {
                 .map(|(arn, load_balancer)| PlannedGroup { arn: arn.clone(), load_balancer: load_balancer.clone() })
                 .collect(),
             compute: chosen.compute.clone(),
+            price_per_hour: chosen.price_per_hour,
         }
     }
 }

@@ -3,7 +3,6 @@
 use super::Refusal;
 use crate::arn;
 use crate::definition::{Compute, ServiceDefinition};
-use crate::hook::Point;
 use crate::slot::Slot;
 
 /// Refusals for what a definition names outside of the installation's own region and account (`REGION:ACCOUNT`), and of
@@ -42,9 +41,7 @@ fn named(definition: &ServiceDefinition) -> Vec<(String, &str)> {
     }
     let alarms = definition.health.alarms.iter().enumerate();
     named.extend(alarms.map(|(index, alarm)| (format!("health.alarms[{index}].arn"), alarm.arn.as_str())));
-    for point in Point::ALL {
-        let hook = definition.hooks.at(point);
-        named.extend(hook.map(|hook| (format!("hooks.{point}.function"), hook.function.as_str())));
-    }
+    let hooks = definition.hooks.named();
+    named.extend(hooks.map(|(name, hook)| (format!("hooks.{name}.function"), hook.function.as_str())));
     named
 }

@@ -8,6 +8,7 @@ use crate::definition::{CustomSource, HealthPolicy, OnInsufficientData};
 use crate::judge::Counts;
 use crate::judge::latency::Quantile;
 use crate::metrics::{Series, Window};
+use crate::scaling::Scaling;
 use crate::targets::TargetCounts;
 
 /// Periods that the dispersion and the thresholds look back over: six hours of minutes.
@@ -28,6 +29,8 @@ pub struct Survey {
     pub missing_metrics: Vec<(usize, &'static str)>,
     /// The hours before.
     pub history: History,
+    /// What scales the slots by themselves.
+    pub scaling: Vec<Scaling>,
 }
 
 /// The state of an alarm.

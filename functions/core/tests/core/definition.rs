@@ -137,6 +137,21 @@ fn rules_between_fields_are_checked() {
         (vec![("/hooks/after_step/function", json!("smoke"))], "hooks.after_step.function"),
         (vec![("/hooks/before_traffic/timeout_seconds", json!(0))], "hooks.before_traffic.timeout_seconds"),
         (vec![("/hooks/after_rollback/timeout_seconds", json!(86_401))], "hooks.after_rollback.timeout_seconds"),
+        (vec![("/slots/green/price_per_hour", json!(-0.1))], "slots.green.price_per_hour"),
+        (vec![("/slots/blue/price_per_hour", json!(1_000_001))], "slots.blue.price_per_hour"),
+        (vec![("/hooks/provision", example()["hooks"]["after_step"].clone())], "hooks.provision"),
+        (vec![("/hooks/retire", example()["hooks"]["after_step"].clone())], "hooks.retire"),
+        (
+            vec![
+                ("/slots/blue/compute", json!("external")),
+                ("/slots/green/compute", json!("external")),
+                ("/hooks/provision", example()["hooks"]["after_step"].clone()),
+                ("/hooks/provision/timeout_seconds", json!(86_400)),
+                ("/hooks/before_traffic/timeout_seconds", json!(86_400)),
+                ("/readiness/poll_seconds", json!(15)),
+            ],
+            "strategy.max_step_seconds",
+        ),
         // A hook that is asked every second for a day has no room in a history.
         (
             vec![("/hooks/after_step/timeout_seconds", json!(86_400)), ("/health/check_seconds", json!(10))],

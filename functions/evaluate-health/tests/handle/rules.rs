@@ -2,6 +2,7 @@ use evaluate_health::{Event, handle};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use spillway_aws::error::Named;
+use spillway_core::cost::Cost;
 use spillway_core::decision::gates::Finding;
 use spillway_core::decision::{Check, Command, Decision, Next};
 use spillway_core::hook::Reply;
@@ -512,4 +513,15 @@ async fn a_step_can_ask_for_approval() {
         minute(&world, m, (1500, 300), (28_500, 28));
     }
     assert_eq!(look(&world, asking(5), check.progress, at(15)).await.decision, Decision::RollBack);
+}
+
+/// From the plan on, at the price of the slot that is left behind.
+#[tokio::test]
+async fn says_what_the_second_slot_has_cost() {
+    let mut plan = the_plan();
+    assert_eq!(look(&world(), plan.clone(), progress(), at(4)).await.cost, None);
+    plan.planned_at = Some(at(0) - SignedDuration::from_mins(56));
+    (plan.stable.price_per_hour, plan.candidate.price_per_hour) = (Some(0.5), Some(9.0));
+    let cost = look(&world(), plan, progress(), at(4)).await.cost;
+    assert_eq!(cost, Some(Cost { slot_hours: 1.0, amount: Some(0.5) }));
 }

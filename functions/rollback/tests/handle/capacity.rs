@@ -1,3 +1,5 @@
+use spillway_core::definition::Compute;
+
 use super::*;
 
 /// A stranger's group has half of the whole, before and after a ramp, and after everything.
@@ -380,4 +382,59 @@ async fn a_failing_read_makes_nobody_forget_that_a_slot_was_dead() {
     let event = Event { restoration: first.restoration, ..event(plan) };
     let second = handle(&world, &world, later(15), event).await.unwrap();
     assert_eq!((second.next, second.restoration.dead_looks), (Next::Restore, 1));
+}
+
+/// External compute that was scaled down: the service's own function is asked for it, once it has said ok or fail the hosts
+/// are awaited. An answer that is not its own says nothing.
+#[tokio::test]
+async fn a_hook_gets_external_capacity_back() {
+    let mut plan = Plan { stable_hosts: vec![4], ..the_plan() };
+    (plan.stable.compute, plan.candidate.compute) = (Compute::External, Compute::External);
+    let function = "arn:aws:lambda:eu-west-1:123456789012:function:fleet";
+    plan.hooks = serde_json::from_value(json!({"provision": {"function": function, "timeout_seconds": 60}})).unwrap();
+    let world = shifted();
+    hosts(&world, "green", &[TargetState::Healthy; 4]);
+    hosts(&world, "blue", &[TargetState::Healthy]);
+    let look = |restoration: &Restoration, point: Option<Point>, answer: Value, seconds: i64| {
+        let (restoration, hook) = (restoration.clone(), Reply { point, answer });
+        handle(&world, &world, later(seconds), Event { restoration, hook, ..event(plan.clone()) })
+    };
+    // The reply that the candidate's provisioning has left, and a first look whose call was never made.
+    let stale = Some(Point::Provision);
+    let first = look(&Restoration::default(), stale, json!("ok"), 0).await.unwrap();
+    assert_eq!((first.next, weights(&world, 1)), (Next::Hook, (Some(25), Some(75))));
+    let asked = look(&first.restoration, stale, json!("ok"), 15).await.unwrap();
+    assert_eq!(asked.next, Next::Hook);
+    let payload = serde_json::to_value(asked.hook.unwrap().payload).unwrap();
+    assert_eq!(
+        (&payload["point"], &payload["slot"], &payload["targets"]),
+        (&json!("restore"), &json!("blue"), &json!(4))
+    );
+    let own = Some(Point::Restore);
+    let waits = look(&asked.restoration, own, json!("wait"), 30).await.unwrap();
+    assert_eq!(waits.next, Next::Hook);
+    let up = look(&waits.restoration, own, json!("ok"), 45).await.unwrap();
+    assert_eq!((up.next, up.restoration.provisioned), (Next::Restore, true));
+    assert_eq!(look(&up.restoration, own, json!("ok"), 60).await.unwrap().next, Next::Restore, "it is not asked again");
+    let failed = look(&waits.restoration, own, json!("fail"), 45).await.unwrap();
+    assert_eq!(failed.next, Next::Restore);
+    let after = look(&failed.restoration, own, json!("fail"), 60).await.unwrap();
+    assert!(after.cause.contains("; the restore hook says fail"), "{}", after.cause);
+    hosts(&world, "blue", &[TargetState::Healthy; 4]);
+    assert_eq!(look(&waits.restoration, own, json!("wait"), 45).await.unwrap().next, Next::Done, "it is there already");
+}
+
+/// From the plan on, unless the machine says since when: an undo comes long after the plan.
+#[tokio::test]
+async fn says_what_the_second_slot_has_cost() {
+    let mut plan = Plan { planned_at: Some(now() - SignedDuration::from_hours(3)), ..the_plan() };
+    plan.candidate.price_per_hour = Some(0.5);
+    plan.stable.price_per_hour = Some(9.0);
+    for (since, words) in [
+        (None, "held too long; 3 slot-hours, which cost 1.5"),
+        (Some(now() - SignedDuration::from_mins(30)), "held too long; 0.5 slot-hours, which cost 0.25"),
+    ] {
+        let output = handle(&shifted(), &shifted(), now, Event { since, ..event(plan.clone()) }).await.unwrap();
+        assert_eq!((output.next, output.cause.as_str()), (Next::Done, words));
+    }
 }

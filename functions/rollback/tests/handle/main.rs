@@ -25,7 +25,8 @@ fn now() -> Timestamp {
 
 fn event(plan: Plan) -> Event {
     let (restoration, hook) = (Restoration::default(), Reply::default());
-    Event { lease: lease(), plan, redriven: false, renewed: true, failure: json!("held too long"), restoration, hook }
+    let failure = json!("held too long");
+    Event { lease: lease(), plan, redriven: false, renewed: true, failure, since: None, restoration, hook }
 }
 
 fn the_plan() -> Plan {

@@ -1,7 +1,9 @@
 use serde_json::json;
 use spillway_end_to_end::{PATIENCE, RATE, assert_all_on, assert_retired, assert_succeeded, lab, put, quick, sound};
 use spillway_lab::service::Compute;
-use spillway_lab::{Dials, Slot, Traffic};
+use spillway_lab::{Dials, Execution, Misbehaviour, Slot, Traffic, eventually};
+
+use crate::retired::retirement;
 
 /// A canary under live traffic: promoted, the old slot retired, and no user request lost. Then the next one,
 /// from green to blue.
@@ -103,6 +105,47 @@ async fn external_compute() {
     assert_succeeded(&outcome, "Promoted");
     assert_all_on(&shop, &traffic, Slot::Green, "v2").await;
     assert_eq!(shop.tasks(Slot::Blue).len(), 2);
+    assert_eq!(traffic.stop().await.failed, 0);
+    lab.stop().await;
+}
+
+/// A fleet that a function of the service's own brings up and takes down, and is asked until it says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn external_compute_that_a_hook_provisions() {
+    let lab = lab().await;
+    let shop = lab.service("shop").compute(Compute::External).start().await.unwrap();
+    let hook = lab.functions().create_hook("fleet", &json!("wait")).await.unwrap();
+    let mut definition = quick(&shop).await;
+    definition["strategy"]["type"] = json!("all_at_once");
+    definition["retirement"]["window_seconds"] = json!(1);
+    let hook = json!({"function": hook, "timeout_seconds": 100});
+    definition["hooks"] = json!({"provision": hook, "retire": hook});
+    put(&shop, &definition).await;
+    let traffic = Traffic::start(&shop.url(), RATE, 0);
+
+    let release = shop.release(&json!({"opaque": "build 2"})).await.unwrap();
+    let asked = |execution: Execution, state: &'static str, times: usize| async move {
+        let asked = eventually(PATIENCE, || async {
+            let states = execution.states().await.unwrap_or_default();
+            if states.iter().filter(|name| *name == state).count() >= times { Ok(()) } else { Err(states) }
+        });
+        asked.await.unwrap();
+    };
+    asked(release.clone(), "AskBeforeTraffic", 2).await;
+    let image = shop.publish_image("v2", Dials::version("v2"));
+    shop.run_external(Slot::Green, &image, 2);
+    lab.functions().replace("fleet", &Misbehaviour::Answer(json!("ok"))).await.unwrap();
+    assert_succeeded(&release.wait(PATIENCE).await.unwrap(), "Promoted");
+    lab.functions().replace("fleet", &Misbehaviour::Answer(json!("wait"))).await.unwrap();
+    assert_all_on(&shop, &traffic, Slot::Green, "v2").await;
+
+    let retirement = retirement(&lab, &release);
+    asked(retirement.clone(), "AskToRetire", 1).await;
+    shop.run_external(Slot::Blue, &image, 0);
+    lab.functions().replace("fleet", &Misbehaviour::Answer(json!("ok"))).await.unwrap();
+    let outcome = retirement.wait(PATIENCE).await.unwrap();
+    assert_succeeded(&outcome, "Retired");
+    assert!(serde_json::to_string(&outcome.events).unwrap().contains("the hook has scaled slot blue down"));
     assert_eq!(traffic.stop().await.failed, 0);
     lab.stop().await;
 }

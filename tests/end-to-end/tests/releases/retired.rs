@@ -5,7 +5,7 @@ use spillway_end_to_end::{
 use spillway_lab::{Execution, Lab, Slot, Status, Traffic, eventually};
 
 /// The retirement that a release has started: named after it.
-fn retirement(lab: &Lab, release: &Execution) -> Execution {
+pub(crate) fn retirement(lab: &Lab, release: &Execution) -> Execution {
     let machine = lab.state_machines().and_then(|machines| machines.arn("retire")).expect("a lab with machines");
     let name = release.arn().rsplit(':').next().unwrap_or_default();
     Execution::of(lab.aws(), format!("{}:{name}", machine.replacen(":stateMachine:", ":execution:", 1)))
@@ -55,6 +55,40 @@ async fn not_once_a_newer_release_uses_the_slot() {
     assert_all_on(&shop, &traffic, Slot::Blue, "v3").await;
     assert_succeeded(&retirement(&lab, &second).wait(PATIENCE).await.unwrap(), "Retired");
     assert_retired(&shop, Slot::Green).await;
+    assert_eq!(traffic.stop().await.failed, 0);
+    lab.stop().await;
+}
+
+/// Neither service scales in while the release goes on, and the one that may be rolled back to not before its retirement; a
+/// newer release that begins in between knows what was there before the older one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn and_scales_in_as_before() {
+    let lab = lab().await;
+    let shop = lab.service("shop").start().await.unwrap();
+    for slot in [Slot::Blue, Slot::Green] {
+        shop.scale_automatically(slot);
+    }
+    let suspended = || [Slot::Blue, Slot::Green].map(|slot| shop.scale_in_suspended(slot));
+    let mut definition = quick(&shop).await;
+    definition["strategy"]["type"] = json!("all_at_once");
+    definition["retirement"]["window_seconds"] = json!(12);
+    put(&shop, &definition).await;
+    let traffic = Traffic::start(&shop.url(), RATE, 0);
+
+    let first = shop.release(&sound(&shop, "v2")).await.unwrap();
+    assert_succeeded(&first.wait(PATIENCE).await.unwrap(), "Promoted");
+    assert_eq!(suspended(), [Some(true), Some(true)]);
+
+    definition["retirement"]["window_seconds"] = json!(5);
+    put(&shop, &definition).await;
+    let second = shop.release(&sound(&shop, "v3")).await.unwrap();
+    assert_succeeded(&second.wait(PATIENCE).await.unwrap(), "Promoted");
+    assert_eq!(suspended(), [Some(true), Some(true)]);
+    assert_succeeded(&retirement(&lab, &second).wait(PATIENCE).await.unwrap(), "Retired");
+    assert_eq!(suspended(), [Some(false), Some(false)]);
+    assert_succeeded(&retirement(&lab, &first).wait(PATIENCE).await.unwrap(), "Superseded");
+    assert_eq!(suspended(), [Some(false), Some(false)]);
+    assert_eq!(shop.lease().await.unwrap().unwrap()["scaling"], "[]");
     assert_eq!(traffic.stop().await.failed, 0);
     lab.stop().await;
 }

@@ -271,6 +271,21 @@ impl Service<'_> {
         describe_ecs(self.lab.aws(), CLUSTER, &self.workload(slot)).await
     }
 
+    /// Lets a slot's ECS service be scaled automatically, as far as that shows: nothing in the lab scales by itself.
+    pub fn scale_automatically(&self, slot: Slot) {
+        self.lab.auto_scaling.targets.register(&self.scalable_target(slot));
+    }
+
+    /// Whether dynamic scale-in of a slot's ECS service is suspended; `None` where it is not scaled automatically.
+    #[must_use]
+    pub fn scale_in_suspended(&self, slot: Slot) -> Option<bool> {
+        self.lab.auto_scaling.targets.scale_in_suspended(&self.scalable_target(slot))
+    }
+
+    fn scalable_target(&self, slot: Slot) -> String {
+        format!("service/{CLUSTER}/{}", self.workload(slot))
+    }
+
     /// Sets what an external slot runs.
     pub fn run_external(&self, slot: Slot, image: &str, count: usize) {
         self.lab.agent().run_external(&self.workload(slot), image, count);
