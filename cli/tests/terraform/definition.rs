@@ -45,6 +45,11 @@ fn variables(definition: &Value) -> Value {
             _ => set.insert(name.clone(), value.clone()),
         };
     }
+    for slot in ["blue", "green"] {
+        if let Some(price) = definition["slots"][slot].get("price_per_hour") {
+            set.entry("price_per_hour").or_insert_with(|| json!({}))[slot] = price.clone();
+        }
+    }
     for name in ["readiness", "traffic", "hooks", "health", "retirement", "on_conflict"] {
         if let Some(value) = definition.get(name) {
             set.insert(name.into(), value.clone());
@@ -156,6 +161,9 @@ fn terraform_passes_on_every_field() {
         definition["hooks"][point]["timeout_seconds"] = seconds.into();
     }
 
+    definition["slots"]["blue"]["price_per_hour"] = json!(0.5);
+    definition["slots"]["green"]["price_per_hour"] = json!(12);
+
     let mut least = definition.clone();
     for name in ["readiness", "traffic", "hooks", "health", "retirement", "on_conflict"] {
         least.as_object_mut().unwrap().remove(name);
@@ -176,6 +184,16 @@ fn terraform_passes_on_every_field() {
         defaults.keys().all(|place| theirs.contains_key(place) || place.starts_with("/health/latency/quantiles")),
         "{defaults:?}"
     );
+    assert_same(&module, &definition);
+
+    // Only external compute is scaled by the service's own function.
+    for slot in ["blue", "green"] {
+        definition["slots"][slot]["compute"] = "external".into();
+    }
+    for point in ["provision", "retire"] {
+        definition["hooks"][point] = definition["hooks"]["after_rollback"].clone();
+        definition["hooks"][point]["timeout_seconds"] = 64.into();
+    }
     assert_same(&module, &definition);
 }
 

@@ -9,7 +9,7 @@ locals {
   test_routes = concat([for name, rule in var.listener_rules : aws_lb_listener_rule.route[name].arn if rule.test], var.adopt.test_routes)
 
   slot_definitions = {
-    for slot, compute in var.compute : slot => {
+    for slot, compute in var.compute : slot => merge({
       target_groups = local.target_groups[slot]
       # A conditional would need one type for the three; of a list of JSON texts any is taken.
       compute = jsondecode(compact([
@@ -17,7 +17,7 @@ locals {
         compute.auto_scaling_group == null ? "" : jsonencode({ auto_scaling_group = compute.auto_scaling_group }),
         compute.external ? jsonencode("external") : "",
       ])[0])
-    }
+    }, { for price in compact([var.price_per_hour[slot]]) : "price_per_hour" => tonumber(price) })
   }
 
   own_alarms = [for alarm in local.stopping_alarms : { arn = alarm, on_insufficient_data = "ignore", dry_run = false }]

@@ -20,13 +20,14 @@ locals {
   longest_exposed = floor(local.exposure * 5 / 4) + (length(local.steps) + 2) * (2 * local.check + local.lag + local.period) + local.hold
 
   hook_seconds   = { for point, hook in var.hooks : point => try(hook.timeout_seconds, 0) }
+  before_seconds = local.hook_seconds.provision + local.hook_seconds.before_traffic
   hooked_seconds = local.hook_seconds.after_step * (length(local.steps) + 1) + local.hook_seconds.before_promotion
 
   worst_case_events = (
     14 * (floor(var.readiness.timeout_seconds / var.readiness.poll_seconds) + floor((local.longest_exposed + var.readiness.warm_up_seconds) / local.check) + 400 + 200) + 400 +
-    24 * (floor(local.hooked_seconds / local.check) + floor(local.hook_seconds.before_traffic / var.readiness.poll_seconds))
+    24 * (floor(local.hooked_seconds / local.check) + floor(local.before_seconds / var.readiness.poll_seconds))
   )
-  worst_case_seconds = var.readiness.timeout_seconds + var.readiness.warm_up_seconds + local.longest_exposed + local.hooked_seconds + local.hook_seconds.before_traffic
+  worst_case_seconds = var.readiness.timeout_seconds + var.readiness.warm_up_seconds + local.longest_exposed + local.hooked_seconds + local.before_seconds
   exposed_seconds    = local.longest_exposed + local.hooked_seconds + var.readiness.warm_up_seconds + var.traffic.settle_seconds
   # CloudWatch keeps periods below a minute for 3 hours, minutes for 15 days, 5 minutes for 63 days.
   kept_seconds = local.period < 60 ? 10800 : local.period < 300 ? 1296000 : 5443200

@@ -173,12 +173,14 @@ variable "traffic" {
 }
 
 variable "hooks" {
-  description = "Lambda functions of the service's own that are asked at these points, and have timeout_seconds to say ok. The engine must be allowed to invoke them."
+  description = "Lambda functions of the service's own that are asked at these points, and have timeout_seconds to say ok; provision and retire scale external compute. The engine must be allowed to invoke them."
   type = object({
     before_traffic   = optional(object({ function = string, timeout_seconds = optional(number, 600) }))
     after_step       = optional(object({ function = string, timeout_seconds = optional(number, 600) }))
     before_promotion = optional(object({ function = string, timeout_seconds = optional(number, 600) }))
     after_rollback   = optional(object({ function = string, timeout_seconds = optional(number, 600) }))
+    provision        = optional(object({ function = string, timeout_seconds = optional(number, 600) }))
+    retire           = optional(object({ function = string, timeout_seconds = optional(number, 600) }))
   })
   default  = {}
   nullable = false
@@ -191,6 +193,11 @@ variable "hooks" {
   validation {
     condition     = alltrue([for hook in values(var.hooks) : hook.timeout_seconds >= 1 && hook.timeout_seconds <= 86400 && floor(hook.timeout_seconds) == hook.timeout_seconds if hook != null])
     error_message = "hooks: timeout_seconds must be whole seconds from 1 to 86400."
+  }
+
+  validation {
+    condition     = var.compute.blue.external || (var.hooks.provision == null && var.hooks.retire == null)
+    error_message = "hooks: provision and retire are asked for external compute only."
   }
 }
 

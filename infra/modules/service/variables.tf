@@ -101,6 +101,21 @@ variable "compute" {
   }
 }
 
+variable "price_per_hour" {
+  description = "What each slot costs in an hour while it runs, in any currency, 0 to 1000000: each release says what its second slot has cost."
+  type = object({
+    blue  = optional(number)
+    green = optional(number)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for price in values(var.price_per_hour) : price >= 0 && price <= 1000000 if price != null])
+    error_message = "price_per_hour must be from 0 to 1000000."
+  }
+}
+
 variable "target_groups" {
   description = "Target groups to make, one for each slot; null makes none. Seconds; the health check of HTTP or HTTPS groups. name is what their names begin with, by default NAME-OF-THE-ENGINE-SERVICE, shortened to 26 characters."
   type = object({

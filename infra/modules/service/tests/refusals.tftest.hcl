@@ -662,6 +662,26 @@ run "refuses_a_hook_without_time" {
   expect_failures = [var.hooks]
 }
 
+run "refuses_to_ask_for_what_spillway_scales" {
+  command = plan
+
+  variables {
+    hooks = { provision = { function = "arn:aws:lambda:eu-west-1:123456789012:function:f" } }
+  }
+
+  expect_failures = [var.hooks]
+}
+
+run "refuses_a_negative_price" {
+  command = plan
+
+  variables {
+    price_per_hour = { blue = -1 }
+  }
+
+  expect_failures = [var.price_per_hour]
+}
+
 run "refuses_a_period_of_90_seconds" {
   command = plan
 

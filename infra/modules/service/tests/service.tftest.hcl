@@ -347,12 +347,27 @@ run "knows_external_compute" {
   command = plan
 
   variables {
-    compute = { blue = { external = true }, green = { external = true } }
+    compute        = { blue = { external = true }, green = { external = true } }
+    price_per_hour = { green = 0.42 }
+    hooks = {
+      provision = { function = "arn:aws:lambda:eu-west-1:123456789012:function:checkout-fleet", timeout_seconds = 1800 }
+      retire    = { function = "arn:aws:lambda:eu-west-1:123456789012:function:checkout-fleet" }
+    }
   }
 
   assert {
     condition     = local.definition.slots.green.compute == "external"
     error_message = "What others deploy must be external."
+  }
+
+  assert {
+    condition     = local.definition.slots.green.price_per_hour == 0.42 && !can(local.definition.slots.blue.price_per_hour)
+    error_message = "A slot must have the price that it was given: ${jsonencode(local.definition.slots)}"
+  }
+
+  assert {
+    condition     = local.definition.hooks.provision.timeout_seconds == 1800 && local.definition.hooks.retire.timeout_seconds == 600
+    error_message = "The fleet must be asked: ${jsonencode(local.definition.hooks)}"
   }
 }
 
