@@ -88,7 +88,7 @@ resource "aws_autoscaling_group" "slot" {
 
   lifecycle {
     # Spillway's: which version a slot runs, and how many instances.
-    ignore_changes = [desired_capacity, min_size, max_size, launch_template[0].version]
+    ignore_changes = [desired_capacity, min_size, max_size, suspended_processes, launch_template[0].version]
   }
 
   depends_on = [

@@ -88,7 +88,7 @@ locals {
       comparison  = "GreaterThanOrEqualToThreshold", threshold = 1
     }
     retirement_failed = {
-      description = "A slot without traffic could not be scaled down: it costs money, and harms nobody."
+      description = "A slot without traffic could not be scaled down, or what a release took from a slot's scaling was not given back: it costs money, and harms no user."
       page        = false
       metrics     = [for metric in ["ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"] : { namespace = "AWS/States", name = metric, stat = "Sum", dimensions = local.states_metric["retire"] }]
       period      = 300, periods = 1, points = 1
