@@ -82,9 +82,11 @@ fn span(payload: &Value, request: &str) -> tracing::Span {
     tracing::span!(Level::ERROR, "invocation", service = text("/lease/service"), release, step, request)
 }
 
-/// JSON lines on standard output, which Lambda sends to the log group. `RUST_LOG` sets the level.
+/// JSON lines on standard output, which Lambda sends to the log group. `RUST_LOG` sets the level: `error`, `warn` or
+/// `info`. No more than that, since the libraries below would tell of whole requests.
 fn start_logging() {
     let level = std::env::var("RUST_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(Level::INFO);
+    let level = level.min(Level::INFO);
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)

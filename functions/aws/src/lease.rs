@@ -154,8 +154,15 @@ struct Item {
 
 impl Item {
     fn malformed(&self, attribute: &str) -> ApiError {
-        let value = self.attributes.get(attribute);
-        invalid_answer(GET, &self.key, format!("the lease's {attribute} is {value:?}"))
+        // Not the value: what people have released, and why, belongs into no log.
+        let found = match self.attributes.get(attribute) {
+            None => "missing".to_owned(),
+            Some(AttributeValue::S(text)) => format!("a text of {} bytes that cannot be read", text.len()),
+            Some(AttributeValue::N(_)) => "a number that cannot be read".to_owned(),
+            Some(AttributeValue::M(_)) => "a map".to_owned(),
+            Some(_) => "of a type that it never has".to_owned(),
+        };
+        invalid_answer(GET, &self.key, format!("the lease's {attribute} is {found}"))
     }
 
     fn text(&self, attribute: &str) -> Result<Option<String>, ApiError> {

@@ -115,7 +115,8 @@ pub fn turn(asking: &Asking<'_>, record: &LeaseRecord, now: Timestamp) -> Turn {
     let held = record.owner.as_deref();
     let is_release = held.is_some_and(|owner| machine(owner) == machine(execution));
 
-    if !queued {
+    // One that has waited, and finds that its own version has gone before it, has not been outrun by another.
+    if !mine {
         let same = |intent: &str| asking.version.is_some() && version_of(intent).as_ref() == asking.version;
         if let Some(other) = other.filter(|other| same(&other.intent)) {
             return follow(asking, &other.execution, now);
@@ -296,6 +297,16 @@ mod tests {
             followed: None,
         };
         assert_eq!(turn(&asking, &held(OTHER, "v1"), at(10)).next, Next::Queue);
+    }
+
+    /// An event that came twice has taken the lease in the moment in which it was free: that is the same release.
+    #[test]
+    fn whoever_waited_follows_its_own_version() {
+        for record in [held(OTHER, "v2"), LeaseRecord { waiting: waits(OTHER, "v2", 5), ..held(THIRD, "v1") }] {
+            let told = ask(OnConflict::Queue, true, &record);
+            assert_eq!((told.next, told.following.as_str()), (Next::Follow, OTHER));
+        }
+        assert_eq!(ask(OnConflict::Queue, true, &held(OTHER, "v3")).next, Next::Outrun);
     }
 
     #[test]

@@ -28,13 +28,25 @@ checked_text!(
     "^(arn:aws[a-z-]*:ecs:[a-z0-9-]+:[0-9]{12}:task-definition/)?[A-Za-z0-9_-]{1,255}:[0-9]+$",
     |text| {
         let short = text.rsplit_once("task-definition/").map_or(text, |(head, tail)| {
-            if head.starts_with("arn:aws") && head.contains(":ecs:") { tail } else { "" }
+            if is_head(head) { tail } else { "" }
         });
         short
             .split_once(':')
             .is_some_and(|(family, revision)| is_word(family, 255, "-_") && revision.parse::<u32>().is_ok_and(|r| r > 0))
     }
 );
+
+/// `arn:aws:ecs:REGION:ACCOUNT:`.
+fn is_head(head: &str) -> bool {
+    let parts: Vec<&str> = head.split(':').collect();
+    let [first, partition, service, region, account, rest] = parts.as_slice() else { return false };
+    (*first, *service, *rest) == ("arn", "ecs", "")
+        && partition.starts_with("aws")
+        && is_word(partition, 20, "-")
+        && is_word(region, 30, "-")
+        && account.len() == 12
+        && account.bytes().all(|byte| byte.is_ascii_digit())
+}
 
 checked_text!(
     /// A numbered version of a launch template; `$Latest` and `$Default` move, numbers do not.

@@ -24,6 +24,10 @@ use thiserror::Error;
 
 /// The most bytes of a plan as JSON. A state of the machine hands on 256 KiB at most, and this one the plan twice.
 const MOST_BYTES: usize = 64 * 1024;
+/// The largest input of a release: it stands in the lease, and in that of the release that it waits for.
+const MOST_REQUEST_BYTES: usize = 8 * 1024;
+/// The longest reason for doing without a stable slot: it stands in the plan.
+const MOST_REASON_CHARACTERS: usize = 1024;
 
 /// What is to be released.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -150,7 +154,7 @@ pub async fn handle(
     let mut refusals = Vec::new();
     let Wishes { version, overrides } = wishes(&event.request, &mut refusals);
     let record = leases.read(&definition.service).await?.unwrap_or_default();
-    refusals.extend(plan::strangers(&definition, event.lease.home(), homes));
+    refusals.extend(plan::strangers(&definition, version.as_ref(), event.lease.home(), homes));
     let freeze = Notices::of(&record, leases.freeze_of_all().await?, clock()).freeze;
     if let Some(Conflict { since, before, queued, followed }) = &event.conflict {
         // Nobody waits, or goes back, for what cannot start.
@@ -240,6 +244,12 @@ struct Wishes {
 }
 
 fn wishes(request: &Value, refusals: &mut Vec<Refusal>) -> Wishes {
+    let bytes = request.to_string().len();
+    if bytes > MOST_REQUEST_BYTES {
+        let message = format!("{bytes} bytes; allowed: {MOST_REQUEST_BYTES}");
+        refusals.push(Refusal::InvalidRequest(message));
+        return Wishes { version: None, overrides: None };
+    }
     let Request { version, overrides, .. } = match read(request) {
         Ok(request) => request,
         Err(message) => {
@@ -252,6 +262,10 @@ fn wishes(request: &Value, refusals: &mut Vec<Refusal>) -> Wishes {
     let overrides =
         overrides.and_then(|overrides: Overrides| match overrides.without_stable.as_deref().map(str::trim) {
             Some("") => Err("without_stable: \"\": allowed: a reason in words".to_owned()),
+            Some(reason) if reason.chars().count() > MOST_REASON_CHARACTERS => Err(format!(
+                "without_stable: {} characters; allowed: a reason of at most {MOST_REASON_CHARACTERS}",
+                reason.chars().count()
+            )),
             _ => Ok(overrides),
         });
     let overrides = overrides.map_err(|message| refusals.push(Refusal::InvalidOverrides(message))).ok();

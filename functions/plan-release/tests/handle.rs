@@ -126,12 +126,36 @@ async fn what_was_asked_for_must_make_sense() {
         (json!({"service": "shop", "version": {"opaque": "2"}, "overide": {}}), "unknown field `overide`"),
         (json!({"service": "shop", "version": {"launch_template_version": "2"}}), "cannot be brought onto ECS service"),
         (json!([]), "input:"),
+        (release(&json!({"without_stable": "x".repeat(1025)})), "1025 characters; allowed: a reason of at most 1024"),
+        (release(&json!({"stable": "x".repeat(9000)})), "allowed: 8192"),
+        (
+            json!({"service": "shop", "version": {"task_definition": "shop:ecs:task-definition/shop:1"}}),
+            "FAMILY:REVISION or arn:aws:ecs:REGION:ACCOUNT:task-definition/FAMILY:REVISION",
+        ),
     ] {
         let error = plan(&world, &definition(), request.clone()).await.unwrap_err();
         assert_eq!(error.name(), "ReleaseRefused", "{request}");
         assert!(error.to_string().contains(expected), "{request}: {error}");
     }
     assert!(world.state().changes.is_empty());
+}
+
+/// A revision of another account is no more welcome than a definition that names one.
+#[tokio::test]
+async fn a_strangers_task_definition_is_refused() {
+    let world = World::of_shop();
+    let here = "arn:aws:states:eu-west-1:123456789012:execution:release:7";
+    let ask = async |account: &str, homes: &[String]| {
+        let revision = format!("arn:aws:ecs:eu-west-1:{account}:task-definition/shop:7");
+        let request = json!({"service": "shop", "version": {"task_definition": revision}});
+        let lease = Lease { owner: here.into(), ..lease() };
+        let event = Event { lease, definition: definition().to_string(), request, conflict: None };
+        handle(&world, &world, &world, &world, homes, now, event).await
+    };
+    let error = ask("999999999999", &[]).await.unwrap_err();
+    assert!(error.to_string().contains("version.task_definition"), "{error}");
+    assert!(ask("123456789012", &[]).await.is_ok());
+    assert!(ask("999999999999", &["eu-west-1:999999999999".to_owned()]).await.is_ok());
 }
 
 #[tokio::test]

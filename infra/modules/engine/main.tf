@@ -20,7 +20,7 @@ locals {
 
   # At most 30 s, from which the machines' own times and the length of a lease follow.
   function_timeout_seconds = 30
-  lease_milliseconds       = 75000
+  lease_milliseconds       = 95000
 
   tags = merge(var.tags, { "spillway:engine" = var.name })
 }

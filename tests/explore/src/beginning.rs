@@ -68,6 +68,7 @@ pub fn beginning(setting: &Setting, machines: &Machines) -> Universe {
         outliving: Vec::new(),
         adversities: Adversities::default(),
         fated: 0,
+        approved: 0,
         pages: BTreeSet::new(),
     };
     steps::start(&mut universe, machines, MachineName::Release, "first", setting.input.clone());

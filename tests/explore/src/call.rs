@@ -29,6 +29,9 @@ pub(crate) struct Call<'a> {
     pub setting: &'a Setting,
 }
 
+/// A connection is lost late: what is tried again then must still fit into the lease.
+const LOST_AFTER_SECONDS: i64 = 25;
+
 impl Call<'_> {
     fn function(&self) -> Option<&'static str> {
         let name = self.arguments["FunctionName"].as_str()?.strip_prefix("function:")?;
@@ -217,6 +220,8 @@ impl Call<'_> {
                     Way::Hangs(_) => self.silence(universe, Hang::Silence),
                     Way::Disconnected(_) => {
                         let _ = fails(universe, self.at, self.machines, "Lambda.SdkClientException", "connection lost");
+                        let process = Arc::make_mut(&mut universe.executions[self.at]);
+                        process.ready_at = later(process.ready_at, LOST_AFTER_SECONDS);
                     }
                     _ => Arc::make_mut(&mut universe.executions[self.at]).execution.abort(),
                 }

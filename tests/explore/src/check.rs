@@ -33,14 +33,16 @@ pub fn violated(before: &Universe, after: &Universe, machines: &Machines) -> Opt
         }
     }
     // That is the moment of the promotion; what the execution does afterwards does not matter.
-    if before.lease("promoted_by") != after.lease("promoted_by") {
+    if after.lease("promoted_by").is_some() && before.lease("promoted_by") != after.lease("promoted_by") {
         let slot = if after.lease("live_slot") == Some("green") { Slot::Green } else { Slot::Blue };
         if let Some(violation) = all_on(after, slot) {
             return Some(format!("the release was promoted while {violation}"));
         }
     }
     let (was, is) = (before.lease("owner"), after.lease("owner"));
-    if was.is_some() && is.is_none() {
+    // Whoever frees it says so.
+    let by_itself = after.lease("phase").is_some_and(|phase| before.lease("phase") != Some(phase));
+    if was.is_some() && is.is_none() && by_itself {
         return divided(after).map(|divided| format!("the lease was freed while {divided}"));
     }
     None
@@ -131,7 +133,9 @@ impl Heard<'_> {
             return Some(format!("{name} asked again at {state} although {error} is for good"));
         }
         let lost = *error == "LeaseLost" || (is_own(state) && error.ends_with(CONDITION_FAILED));
-        (lost && !execution.has_ended()).then(|| format!("{name} heard at {state} that its lease is lost, and went on"))
+        let asks_for_it = &*execution.state == "RetakeLease";
+        (lost && !execution.has_ended() && !asks_for_it)
+            .then(|| format!("{name} heard at {state} that its lease is lost, and went on"))
     }
 
     fn is_for_now(&self) -> bool {

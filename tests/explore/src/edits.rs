@@ -40,6 +40,25 @@ pub(crate) fn take_lease(universe: &mut Universe) {
     edit(universe, lease);
 }
 
+/// A name in the lease that is no execution's.
+pub(crate) fn scribble(universe: &mut Universe) {
+    edit(universe, |item| {
+        item.insert("owner".into(), json!({"S": "somebody"}));
+    });
+}
+
+/// The owner is taken out of the lease.
+pub(crate) fn vacate(universe: &mut Universe) {
+    edit(universe, |item| {
+        item.remove("owner");
+    });
+}
+
+/// The whole lease is deleted.
+pub(crate) fn delete_lease(universe: &mut Universe) {
+    universe.table.items.remove("shop");
+}
+
 /// Someone else's name in the queue: a release that is newer than any.
 pub(crate) fn take_queue(universe: &mut Universe) {
     let now = spillway_asl::eval::timestamp(universe.now);

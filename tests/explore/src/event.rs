@@ -34,6 +34,12 @@ pub enum Event {
     RouteDeleted,
     /// Someone else's name is written into the lease.
     LeaseTaken,
+    /// A name that is no execution's is written into the lease.
+    LeaseScribbled,
+    /// The owner is taken out of the lease.
+    LeaseVacated,
+    /// The whole lease is deleted.
+    LeaseDeleted,
     /// Someone else's name is written into the place in the queue.
     QueueTaken,
     /// A slot's tasks fail their health checks from now on.
@@ -162,6 +168,9 @@ impl std::fmt::Display for Event {
             Self::Stranger => f.write_str("* a stranger gives another group weight in a route"),
             Self::RouteDeleted => f.write_str("* a stranger deletes a route"),
             Self::LeaseTaken => f.write_str("* someone writes another owner into the lease"),
+            Self::LeaseScribbled => f.write_str("* someone scribbles over the owner of the lease"),
+            Self::LeaseVacated => f.write_str("* someone takes the owner out of the lease"),
+            Self::LeaseDeleted => f.write_str("* someone deletes the lease"),
             Self::QueueTaken => f.write_str("* someone takes the place in the queue"),
             Self::Dies(slot) => write!(f, "* the tasks of {slot} fail their health checks"),
             Self::Command(word) => write!(f, "* an operator says {word}"),

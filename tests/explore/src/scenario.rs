@@ -103,6 +103,8 @@ fn beginnings() -> Vec<Setting> {
             setting("an adoption that comes too late", |_| {}),
             vec![hangs(Release, "AcquireLease"), fate(Release, "AdoptLease", LeaseTaken)],
         ),
+        Setting { vandals: true, ..setting("a sound release whose lease is taken away", hooks) },
+        Setting { vandals: true, ..sick(setting("a sick release whose lease is taken away", |_| {})) },
         with(setting("a plan that cannot be made", |_| {}), vec![down(Release, "PlanRelease")]),
         with(setting("a lease of nobody's", |_| {}), vec![fate(Release, "Bake", LeaseTaken)]),
         // What is left of the lease would not do for the function after it.
@@ -118,8 +120,7 @@ fn beginnings() -> Vec<Setting> {
 /// Shifts and rollbacks that fail.
 fn rollbacks() -> Vec<Setting> {
     let turned_away = |machine| fate(machine, "RollBack", Goes(Way::TurnedAway));
-    let used_up =
-        |machine| vec![hangs(machine, "RollBack"), turned_away(machine), turned_away(machine), turned_away(machine)];
+    let used_up = |machine| [vec![hangs(machine, "RollBack")], vec![turned_away(machine); 5]].concat();
     vec![
         stolen(with(setting("a shift that fails", |_| {}), vec![down(Release, "ShiftWeight")])),
         with(
@@ -157,6 +158,7 @@ fn undoing() -> Vec<Setting> {
     vec![
         stolen(promoted(setting("a release that is undone", |_| {}))),
         promoted(sick(setting("an undo of nothing", |_| {}))),
+        Setting { vandals: true, ..promoted(setting("an undo whose lease is taken away", |_| {})) },
         then(promoted(setting("an undo without a lease table", |_| {})), [down(Rollback, "AcquireLease")]),
         stolen(then(
             promoted(setting("an undo onto a dead slot", |_| {})),
@@ -170,6 +172,8 @@ fn retirements() -> Vec<Setting> {
     let sticky = |setting| Setting { sticky: true, ..setting };
     vec![
         stolen(with(setting("a retirement that fails", |_| {}), vec![down(Retire, "Teardown")])),
+        with(setting("a retirement that hangs", |_| {}), vec![hangs(Retire, "Teardown"), hangs(Retire, "Teardown")]),
+        heard(with(setting("a retirement that is stopped", |_| {}), vec![fate(Retire, "RollbackWindow", Stopped)])),
         met(setting("a release before the retirement", |_| {}), another(), Retire, "RollbackWindow"),
         met(setting("a release during the retirement", conflict("queue")), another(), Retire, "Teardown"),
         stolen(sticky(setting("sticky clients", |_| {}))),
@@ -267,12 +271,13 @@ fn computes() -> Vec<Setting> {
 /// People, and functions of the service's own.
 fn people() -> Vec<Setting> {
     let says = |state, word| fate(Release, state, Command(word));
-    let approving = |name| Setting { approves: true, ..setting(name, asking) };
+    let approving = |name| Setting { approves: 2, ..setting(name, asking) };
     vec![
         Setting { commands: &["promote", "abort", "pause"], ..approving("approvals and operators") },
         with(approving("an approval that is taken back"), vec![says("ConsumeApproval", "abort")]),
         with(approving("an approval that is overtaken"), vec![says("ConsumeApproval", "promote")]),
         with(setting("an abort", |_| {}), vec![says("Bake", "abort")]),
+        with(setting("an abort at the last moment", |_| {}), vec![says("FreePromoted", "abort")]),
         with(setting("a promotion", |_| {}), vec![says("Bake", "promote")]),
         with(
             setting("a promotion that is taken back", |_| {}),

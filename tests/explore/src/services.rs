@@ -64,6 +64,7 @@ impl Call<'_> {
             "arn:aws:states:::aws-sdk:sfn:describeExecution" => {
                 let arn = self.arguments["ExecutionArn"].as_str().unwrap_or_default();
                 made(match universe.process(arn) {
+                    None if !arn.starts_with("arn:") => Err(("Sfn.InvalidArnException".into(), "Invalid Arn".into())),
                     None => Err(("Sfn.ExecutionDoesNotExistException".into(), "Execution Does Not Exist".into())),
                     Some(process) => {
                         let status = match process.execution.status {

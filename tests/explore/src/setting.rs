@@ -53,6 +53,8 @@ pub struct Setting {
     pub strangers: bool,
     /// Whether other names may be written into the lease and into the queue.
     pub thieves: bool,
+    /// Whether the lease may be emptied or deleted.
+    pub vandals: bool,
     /// Whether reads of routes may tell what was there before the last write.
     pub stale: bool,
     /// Whether the service has no definition.
@@ -71,8 +73,8 @@ pub struct Setting {
     pub names: bool,
     /// Whether guards hear of ends.
     pub hearing: Hearing,
-    /// Whether an operator approves whatever waits for that.
-    pub approves: bool,
+    /// How often an operator approves what waits for that.
+    pub approves: u8,
     /// Whether clients stick to a slot.
     pub sticky: bool,
     /// Whether something scales the slots by itself.
@@ -146,6 +148,7 @@ pub(crate) fn setting(name: &'static str, change: impl FnOnce(&mut Value)) -> Se
         second: None,
         strangers: false,
         thieves: false,
+        vandals: false,
         stale: false,
         unknown: false,
         mortal: &[],
@@ -155,7 +158,7 @@ pub(crate) fn setting(name: &'static str, change: impl FnOnce(&mut Value)) -> Se
         faults: true,
         names: false,
         hearing: Hearing::Never,
-        approves: false,
+        approves: 0,
         sticky: false,
         scaled: false,
         blind: false,

@@ -49,8 +49,12 @@ pub fn successors(universe: &Universe, machines: &Machines, setting: &Setting) -
         }
         if universe.is_orphaned() && !is_guarded(universe) {
             all.push((Event::Scheduled, guard(universe, machines, json!({}))));
-        } else if setting.approves && universe.lease("command") == Some("none") && waits_for_people(universe) {
+        } else if universe.approved < setting.approves
+            && universe.lease("command") == Some("none")
+            && waits_for_people(universe)
+        {
             let mut after = universe.clone();
+            after.approved += 1;
             edits::command(&mut after, "approve");
             all.push((Event::Approved, after));
         } else if let Some(next) = passes(universe, machines) {
@@ -162,7 +166,8 @@ fn waits_for_people(universe: &Universe) -> bool {
     let waits = |variable: Option<&Value>| variable.is_some_and(|value| !value["waiting_since"].is_null());
     universe.executions.iter().any(|process| {
         let execution = &process.execution;
-        !execution.has_ended() && (waits(execution.variable("preparation")) || waits(execution.variable("progress")))
+        let in_between = process.hangs.is_none() && process.is_waiting(universe.now);
+        in_between && (waits(execution.variable("preparation")) || waits(execution.variable("progress")))
     })
 }
 
@@ -232,9 +237,15 @@ fn adversities(universe: &Universe, machines: &Machines, setting: &Setting, all:
     }
     if setting.thieves && universe.table.get("shop").is_some() {
         add(Event::LeaseTaken, true, &mut edits::take_lease);
+        add(Event::LeaseScribbled, true, &mut edits::scribble);
         if universe.table.get("shop").is_some_and(|item| item.contains_key("waiting")) {
             add(Event::QueueTaken, true, &mut edits::take_queue);
         }
+    }
+    // Who finds out is the one that has lost it: nobody else knows of it any more.
+    if setting.vandals && universe.lease("owner").is_some() {
+        add(Event::LeaseVacated, true, &mut edits::vacate);
+        add(Event::LeaseDeleted, true, &mut edits::delete_lease);
     }
     for slot in setting.mortal {
         if planned && universe.cloud.is_healthy(*slot) {

@@ -30,6 +30,8 @@ pub struct Universe {
     pub adversities: Adversities,
     /// How many of the setting's fates have been fulfilled.
     pub fated: u8,
+    /// How often an operator has approved.
+    pub approved: u8,
     /// Who has called people, and where: machines and states.
     pub pages: BTreeSet<String>,
 }
@@ -180,7 +182,7 @@ impl Universe {
             hash(&invocation.event, self.now, &mut state);
         }
         self.adversities.hash(&mut state);
-        self.fated.hash(&mut state);
+        (self.fated, self.approved).hash(&mut state);
         self.pages.hash(&mut state);
         state.finish()
     }

@@ -18,7 +18,7 @@ fn values() -> BTreeMap<String, String> {
     values.extend(["retire", "rollback"].map(|name| (format!("{name}_state_machine_arn"), machine(name))));
     let others = [
         ("lease_table", "leases"),
-        ("lease_milliseconds", "80000"),
+        ("lease_milliseconds", "100000"),
         ("parameter_prefix", "/services/"),
         ("page_topic_arn", "arn:aws:sns:eu-west-1:123456789012:pages"),
     ];

@@ -1,14 +1,20 @@
-//! What a definition names that is not the installation's.
+//! What a definition, or a release, names that is not the installation's.
 
 use super::Refusal;
 use crate::arn;
 use crate::definition::{Compute, ServiceDefinition};
 use crate::slot::Slot;
+use crate::version::Version;
 
-/// Refusals for what a definition names outside of the installation's own region and account (`REGION:ACCOUNT`), and of
+/// Refusals for what a definition, or the version to be released, names outside of the installation's own region and account (`REGION:ACCOUNT`), and of
 /// those allowed beside it. A home that is not known refuses nothing.
 #[must_use]
-pub fn strangers(definition: &ServiceDefinition, home: &str, allowed: &[String]) -> Vec<Refusal> {
+pub fn strangers(
+    definition: &ServiceDefinition,
+    version: Option<&Version>,
+    home: &str,
+    allowed: &[String],
+) -> Vec<Refusal> {
     if home.split(':').any(str::is_empty) {
         return Vec::new();
     }
@@ -17,8 +23,13 @@ pub fn strangers(definition: &ServiceDefinition, home: &str, allowed: &[String])
         // A name without an ARN is looked up where the function runs.
         arn.starts_with("arn:") && at != home && !allowed.iter().any(|allowed| allowed == at)
     };
+    let revision = match version {
+        Some(Version::TaskDefinition(revision)) => Some(("version.task_definition".to_owned(), revision.as_str())),
+        _ => None,
+    };
     named(definition)
         .into_iter()
+        .chain(revision)
         .filter(|(_, arn)| foreign(arn))
         .map(|(path, arn)| Refusal::Stranger { path, arn: arn.to_owned(), home: home.to_owned() })
         .collect()

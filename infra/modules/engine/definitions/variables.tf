@@ -17,7 +17,7 @@ variable "values" {
   nullable = false
 
   validation {
-    condition     = var.values.lease_milliseconds >= 75000
-    error_message = "lease_milliseconds must be at least 75000: two invocations of 30 s, and a margin."
+    condition     = var.values.lease_milliseconds >= 95000
+    error_message = "lease_milliseconds must be at least 95000: two invocations of 30 s, 31 s between them, and a margin."
   }
 }

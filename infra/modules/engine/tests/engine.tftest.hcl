@@ -149,7 +149,7 @@ run "the_machines_are_the_files_of_the_repository" {
         "$${retire_state_machine_arn}", "arn:aws:states:eu-west-1:123456789012:stateMachine:spillway-retire:live"),
         "$${rollback_state_machine_arn}", "arn:aws:states:eu-west-1:123456789012:stateMachine:spillway-rollback:live"),
         "$${lease_table}", "spillway-leases"),
-        "$${lease_milliseconds}", "75000"),
+        "$${lease_milliseconds}", "95000"),
         "$${parameter_prefix}", "/spillway/services/"),
       "$${page_topic_arn}", "arn:aws:sns:eu-west-1:123456789012:spillway-pages")
     ])
