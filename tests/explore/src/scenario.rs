@@ -171,7 +171,7 @@ fn undoing() -> Vec<Setting> {
 fn retirements() -> Vec<Setting> {
     let sticky = |setting| Setting { sticky: true, ..setting };
     vec![
-        stolen(with(setting("a retirement that fails", |_| {}), vec![down(Retire, "Teardown")])),
+        stolen(with(setting("a retirement in bad weather", |_| {}), vec![down(Retire, "Teardown")])),
         with(setting("a retirement that hangs", |_| {}), vec![hangs(Retire, "Teardown"), hangs(Retire, "Teardown")]),
         heard(with(setting("a retirement that is stopped", |_| {}), vec![fate(Retire, "RollbackWindow", Stopped)])),
         met(setting("a release before the retirement", |_| {}), another(), Retire, "RollbackWindow"),
@@ -259,7 +259,10 @@ fn computes() -> Vec<Setting> {
         scaled(with(setting("slots that scale, and a release that died", |_| {}), dies())),
         scaled(met(setting("slots that scale, and an undo", |_| {}), Second::Undo, Retire, "RollbackWindow")),
         scaled(met(setting("slots that scale, and the next release", |_| {}), another(), Retire, "RollbackWindow")),
-        scaled(with(setting("slots that scale, and a retirement that fails", |_| {}), vec![down(Retire, "Teardown")])),
+        scaled(with(
+            setting("slots that scale, and a retirement in bad weather", |_| {}),
+            vec![down(Retire, "Teardown")],
+        )),
         fleet("a fleet"),
         with(fleet("a fleet, and a release that died"), dies()),
         met(fleet("a fleet, and an undo"), Second::Undo, Retire, "RollbackWindow"),

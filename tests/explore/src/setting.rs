@@ -53,7 +53,7 @@ pub struct Setting {
     pub strangers: bool,
     /// Whether other names may be written into the lease and into the queue.
     pub thieves: bool,
-    /// Whether the lease may be emptied or deleted.
+    /// Whether the lease may be scribbled over, emptied or deleted.
     pub vandals: bool,
     /// Whether reads of routes may tell what was there before the last write.
     pub stale: bool,

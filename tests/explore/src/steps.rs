@@ -237,13 +237,13 @@ fn adversities(universe: &Universe, machines: &Machines, setting: &Setting, all:
     }
     if setting.thieves && universe.table.get("shop").is_some() {
         add(Event::LeaseTaken, true, &mut edits::take_lease);
-        add(Event::LeaseScribbled, true, &mut edits::scribble);
         if universe.table.get("shop").is_some_and(|item| item.contains_key("waiting")) {
             add(Event::QueueTaken, true, &mut edits::take_queue);
         }
     }
     // Who finds out is the one that has lost it: nobody else knows of it any more.
     if setting.vandals && universe.lease("owner").is_some() {
+        add(Event::LeaseScribbled, true, &mut edits::scribble);
         add(Event::LeaseVacated, true, &mut edits::vacate);
         add(Event::LeaseDeleted, true, &mut edits::delete_lease);
     }
