@@ -236,3 +236,50 @@ run "refuses_bad_values" {
     var.live_slot, var.size, var.architecture,
   ]
 }
+
+run "refuses_tags_of_its_own" {
+  command = plan
+
+  variables {
+    ecs  = { image = "httpd" }
+    tags = { "spillway:service" = "x" }
+  }
+
+  expect_failures = [var.tags]
+}
+
+run "refuses_aws_s_tags" {
+  command = plan
+
+  variables {
+    ecs  = { image = "httpd" }
+    tags = { "aws:owner" = "x" }
+  }
+
+  expect_failures = [var.tags]
+}
+
+run "refuses_what_is_no_route" {
+  command = plan
+
+  variables {
+    ecs        = { image = "httpd" }
+    route_arns = ["arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/shop-blue/73e2d6bc24d8a067"]
+  }
+
+  expect_failures = [var.route_arns]
+}
+
+run "waits_for_rules_and_listeners" {
+  command = plan
+
+  variables {
+    ecs        = { image = "httpd" }
+    route_arns = ["arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener-rule/app/shop/50dc/f2f7/9683", "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/app/shop/50dc/f2f7"]
+  }
+
+  assert {
+    condition     = length(aws_ecs_service.slot) == 2
+    error_message = "A route is a rule, or a listener for its default action."
+  }
+}
