@@ -60,6 +60,11 @@ run "ecs" {
   }
 
   assert {
+    condition     = alltrue([for tags in [aws_security_group.application.tags, aws_vpc_security_group_ingress_rule.load_balancer.tags, aws_vpc_security_group_egress_rule.https.tags, aws_ecs_cluster.this["this"].tags] : tags["spillway:service"] == "shop" && !contains(keys(tags), "spillway:managed")])
+    error_message = "Everything carries the service's name, and what no release changes is not marked as managed."
+  }
+
+  assert {
     condition     = alltrue([for service in aws_ecs_service.slot : service.deployment_circuit_breaker[0].enable && !service.deployment_circuit_breaker[0].rollback])
     error_message = "The circuit breaker tells of a failed deployment, and leaves it to the release."
   }
