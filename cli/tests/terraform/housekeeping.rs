@@ -187,6 +187,9 @@ fn nobody_is_put_to_sleep_in_a_release_or_in_somebody_elses_freeze() {
     for (lease, outcome) in [
         (json!({"owner": {"S": "arn:aws:states:eu-west-1:123456789012:execution:spillway-release:r"}}), "busy"),
         (json!({"lease_until": {"S": "2026-11-23T19:00:30.000Z"}}), "busy"),
+        // What would be recorded is a release's doing: it may have raised a least size.
+        (json!({"scaling": {"S": r#"[{"ecs_service":{"cluster":"shops","service":"shop-blue"}}]"#}}), "busy"),
+        (json!({"scaling": {"S": "[]"}}), "asleep"),
         (freeze("ada", "2026-11-24T00:00:00.000Z"), "busy"),
         (freeze("ada", "2026-11-23T18:59:59.000Z"), "asleep"),
         (freeze("housekeeping", "2026-11-24T00:00:00.000Z"), "asleep"),

@@ -9,7 +9,7 @@ use spillway_lab::{Dials, Execution, Lab, Slot, Status, eventually};
 use crate::render::Module;
 
 const REPOSITORY: &str = "000000000000.dkr.ecr.us-east-1.amazonaws.com/shop";
-/// PutEvents takes no event of AWS itself, from nobody; and the emulator's ECR sends none.
+/// `PutEvents` takes no event of AWS itself, from nobody; and the emulator's ECR sends none.
 const SENDER: &str = "lab.ecr";
 
 fn engine(lab: &Lab) -> Value {
@@ -185,7 +185,7 @@ async fn a_pipeline_is_green_or_red_as_its_release_ends() {
     assert_all_on(&scene.shop, &scene.traffic, Slot::Green, "v2").await;
     // A pipeline that is run again for the same image has nothing to do.
     let again = run_action(&lab, configuration, &digest('2'), "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee").await;
-    let outcome = again.wait(Duration::from_secs(60)).await.unwrap();
+    let outcome = again.wait(Duration::from_mins(1)).await.unwrap();
     assert_succeeded(&outcome, "AlreadyStable");
     scene.traffic.stop().await;
     lab.stop().await;

@@ -1,6 +1,5 @@
 //! Keeps slots from scaling in, and lets them again.
 
-use spillway_core::compute::GroupState;
 use spillway_core::lease::Lease;
 use spillway_core::plan::Plan;
 use spillway_core::scaling::{REBALANCING, Scaling};
@@ -11,9 +10,13 @@ use crate::ports::{AutoScalingGroups, GroupInstances, Leases, ScalableTargets};
 
 /// The code of the error for a group that does not exist.
 pub const NO_GROUP: &str = "AutoScalingGroupNotFound";
+/// The codes of the errors for an ECS service that does not exist or is not active any more, and for its cluster:
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html>.
+const NO_SERVICE: [&str; 3] = ["ServiceNotFoundException", "ServiceNotActiveException", "ClusterNotFoundException"];
 
-/// Keeps what the plan names from scaling in. What is so already is left, and what is gone. The candidate's group gets
-/// its floor with its version, when its instances are asked for.
+/// Keeps what the plan names from scaling in. What is so already is left, and what is gone or in no slot any more, to which
+/// an earlier release owes something. The candidate's group gets its floor with its version, when its instances are
+/// asked for.
 ///
 /// # Errors
 /// [`LeaseError`]: the lease is lost, or a call failed; some of it may be done.
@@ -23,7 +26,8 @@ pub async fn hold(
     lease: &Lease,
     plan: &Plan,
 ) -> Result<(), LeaseError> {
-    for scaling in &plan.scaling {
+    let slots = [&plan.stable.compute, &plan.candidate.compute];
+    for scaling in plan.scaling.iter().filter(|scaling| slots.iter().any(|compute| scaling.is_of(compute))) {
         match scaling {
             Scaling::EcsService(service) => {
                 if compute.scale_in_suspended(service).await? == Some(false) {
@@ -81,11 +85,14 @@ pub async fn release(
     Ok(())
 }
 
-/// Nothing where there is no such group any more.
-fn present(described: Result<GroupState, ApiError>) -> Result<Option<GroupState>, ApiError> {
-    match described {
-        Ok(state) => Ok(Some(state)),
-        Err(error) if error.code == NO_GROUP => Ok(None),
+/// Nothing where there is no such group or service any more.
+///
+/// # Errors
+/// [`ApiError`]: any other error of the answer.
+pub fn present<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.code == NO_GROUP || NO_SERVICE.contains(&error.code.as_str()) => Ok(None),
         Err(error) => Err(error),
     }
 }

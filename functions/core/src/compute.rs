@@ -242,10 +242,16 @@ pub enum GroupStep {
 ///
 /// An instance that waits for a lifecycle hook, to begin or to end, is there and does not count as ready
 /// (<https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-lifecycle.html>).
+///
+/// It takes the stable group's sizes, or, where that has nothing (a first deployment), keeps its own: `floor` is the least
+/// size that it is planned to have during the release, and what it grows to again after it was emptied.
 #[must_use]
-pub fn group_step(state: &GroupState, stable: &GroupState, version: Option<&str>) -> GroupStep {
-    let desired = wanted_capacity(stable.desired, state.desired);
-    let (min, max) = (stable.min.min(desired), stable.max.max(desired));
+pub fn group_step(state: &GroupState, stable: &GroupState, version: Option<&str>, floor: Option<u32>) -> GroupStep {
+    let first = stable.desired == 0;
+    let own = floor.unwrap_or(state.min);
+    let desired = wanted_capacity(stable.desired, if first { state.desired.max(own) } else { state.desired });
+    let (min, max) = if first { (own, state.max) } else { (stable.min, stable.max) };
+    let (min, max) = (min.min(desired), max.max(desired));
     let version_wrong = version.is_some_and(|wanted| state.version.as_deref() != Some(wanted));
     let stale =
         state.instances.iter().filter(|i| version.is_some_and(|wanted| i.version.as_deref() != Some(wanted))).count();
@@ -390,16 +396,45 @@ mod tests {
             let version = Some("2".into());
             GroupStep::Update(GroupChange { version, min: Some(min), max, desired: Some(desired) })
         };
-        assert_eq!(group_step(&group, &stable, Some("2")), change(0, None, 0));
+        assert_eq!(group_step(&group, &stable, Some("2"), None), change(0, None, 0));
         (group.version, group.desired) = (Some("2".into()), 0);
-        assert!(matches!(group_step(&group, &stable, Some("2")), GroupStep::Wait(_)));
+        assert!(matches!(group_step(&group, &stable, Some("2"), None), GroupStep::Wait(_)));
         group.instances.clear();
-        assert_eq!(group_step(&group, &stable, Some("2")), change(1, Some(4), 2));
+        assert_eq!(group_step(&group, &stable, Some("2"), None), change(1, Some(4), 2));
         (group.min, group.desired) = (1, 2);
         group.instances = vec![instance("2", true), instance("2", false)];
-        assert!(matches!(group_step(&group, &stable, Some("2")), GroupStep::Wait(_)));
+        assert!(matches!(group_step(&group, &stable, Some("2"), None), GroupStep::Wait(_)));
         group.instances[1].in_service = true;
-        assert_eq!(group_step(&group, &stable, Some("2")), GroupStep::Complete);
+        assert_eq!(group_step(&group, &stable, Some("2"), None), GroupStep::Complete);
+    }
+
+    #[test]
+    fn a_first_candidate_keeps_its_own_sizes() {
+        let of = |version: &str, min, max, desired| GroupState {
+            version: Some(version.into()),
+            min,
+            max,
+            desired,
+            ..GroupState::default()
+        };
+        let sizes = |state: &GroupState, floor| match group_step(state, &of("1", 0, 0, 0), Some("2"), floor) {
+            GroupStep::Update(change) => (change.min, change.max, change.desired),
+            step => panic!("{step:?}"),
+        };
+        for (state, floor, expected) in [
+            (of("1", 2, 4, 3), Some(3), (Some(3), Some(4), Some(3))),
+            (of("1", 2, 4, 3), None, (Some(2), Some(4), Some(3))),
+            // Emptied of another version since it was planned.
+            (of("2", 0, 4, 0), Some(3), (Some(3), Some(4), Some(3))),
+            (of("2", 0, 0, 0), None, (Some(0), Some(1), Some(1))),
+        ] {
+            assert_eq!(sizes(&state, floor), expected, "{state:?}");
+        }
+        let complete = GroupState {
+            instances: vec![Instance { version: Some("2".into()), in_service: true, ..Instance::default() }; 3],
+            ..of("2", 3, 4, 3)
+        };
+        assert_eq!(group_step(&complete, &of("1", 0, 0, 0), Some("2"), Some(3)), GroupStep::Complete);
     }
 
     #[test]
@@ -434,14 +469,14 @@ mod tests {
             // Protected from now on, as the group wants it.
             (vec![("InService", true, true), ("InService", true, true)], GroupStep::Complete),
         ] {
-            assert_eq!(group_step(&of(&states), &stable, Some("2")), expected);
+            assert_eq!(group_step(&of(&states), &stable, Some("2"), None), expected);
         }
 
         let going = |states: &[(&str, bool, bool)]| GroupState { version: Some("3".into()), desired: 0, ..of(states) };
         let old = [("InService", true, true), ("Terminating:Wait", false, true), ("InService", true, false)];
-        assert_eq!(group_step(&going(&old), &stable, Some("3")), GroupStep::Unprotect(vec!["i-1".into()]));
+        assert_eq!(group_step(&going(&old), &stable, Some("3"), None), GroupStep::Unprotect(vec!["i-1".into()]));
         assert_eq!(
-            group_step(&going(&old[1..2]), &stable, Some("3")),
+            group_step(&going(&old[1..2]), &stable, Some("3"), None),
             waits("1 instances of another version are going (1 Terminating:Wait)")
         );
     }

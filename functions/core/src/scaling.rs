@@ -45,10 +45,15 @@ pub enum Scaling {
 pub struct ScalingGroup {
     /// The group's name.
     pub name: AutoScalingGroupName,
-    /// The least size that it is to have again; the candidate's is the stable group's, whose place it takes.
+    /// The least size that it is to have again; the candidate's is the stable group's, whose place it takes, or its own in
+    /// a first deployment.
     pub min: u32,
     /// The least size during the release.
     pub floor: u32,
+    /// The floor of an earlier release that was in force at planning, where it is another one: until this release has set
+    /// its own, that is what is to be taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<u32>,
     /// Whether it was rebalanced between zones.
     pub rebalanced: bool,
 }
@@ -88,19 +93,40 @@ impl Scaling {
         let rebalanced = |name: &AutoScalingGroupName, state: &GroupState| {
             !state.is_suspended(REBALANCING) || owed(name).is_some_and(|group| group.rebalanced)
         };
-        let min = owed(stable).filter(|group| group.floor == serving.min).map_or(serving.min, |group| group.min);
-        let entry = |name: &AutoScalingGroupName, min: u32, floor: u32, rebalanced: bool| {
-            Self::AutoScalingGroup(ScalingGroup { name: name.clone(), min, floor: floor.max(min), rebalanced })
+        let in_force =
+            |name: &AutoScalingGroupName, state: &GroupState| owed(name).filter(|group| group.is_in_force(state));
+        let own = |name: &AutoScalingGroupName, state: &GroupState| in_force(name, state).map_or(state.min, |g| g.min);
+        let entry = |name: &AutoScalingGroupName, state: &GroupState, min: u32, floor: u32| {
+            let floor = floor.max(min);
+            let held = in_force(name, state).map(|_| state.min).filter(|held| *held != floor);
+            let rebalanced = rebalanced(name, state);
+            Self::AutoScalingGroup(ScalingGroup { name: name.clone(), min, floor, held, rebalanced })
         };
         let desired = wanted_capacity(serving.desired, state.desired);
+        // Without anything that serves, nobody's place is taken.
+        let least = if serving.desired > 0 { own(stable, serving) } else { own(candidate, state) };
         [
-            entry(stable, min, serving.desired, rebalanced(stable, serving)),
-            entry(candidate, min.min(desired), desired, rebalanced(candidate, state)),
+            entry(stable, serving, own(stable, serving), serving.desired),
+            entry(candidate, state, least.min(desired), desired),
         ]
+    }
+
+    /// The least size of a group during the release; nothing for ECS services, which have none.
+    #[must_use]
+    pub fn floor(&self) -> Option<u32> {
+        match self {
+            Self::EcsService(_) => None,
+            Self::AutoScalingGroup(group) => Some(group.floor),
+        }
     }
 }
 
 impl ScalingGroup {
+    /// Whether the group's least size is a release's doing, and not somebody's own.
+    fn is_in_force(&self, state: &GroupState) -> bool {
+        state.min == self.floor || self.held == Some(state.min)
+    }
+
     /// What raises the group's floor, unless it is there; nothing where somebody has set a smaller most.
     #[must_use]
     pub fn raised(&self, state: &GroupState) -> Option<GroupChange> {
@@ -111,7 +137,7 @@ impl ScalingGroup {
     /// What takes the floor away; nothing where somebody has set another least size since, who knows better.
     #[must_use]
     pub fn lowered(&self, state: &GroupState) -> Option<GroupChange> {
-        (state.min == self.floor && self.min < self.floor)
+        (self.is_in_force(state) && self.min < state.min)
             .then(|| GroupChange { min: Some(self.min), ..GroupChange::default() })
     }
 }
@@ -129,7 +155,12 @@ mod tests {
     }
 
     fn entry(of: &str, min: u32, floor: u32, rebalanced: bool) -> Scaling {
-        Scaling::AutoScalingGroup(ScalingGroup { name: name(of), min, floor, rebalanced })
+        Scaling::AutoScalingGroup(ScalingGroup { name: name(of), min, floor, held: None, rebalanced })
+    }
+
+    fn holding(entry: Scaling, held: u32) -> Scaling {
+        let Scaling::AutoScalingGroup(group) = entry else { return entry };
+        Scaling::AutoScalingGroup(ScalingGroup { held: Some(held), ..group })
     }
 
     #[test]
@@ -145,19 +176,54 @@ mod tests {
         );
         let suspended = GroupState { suspended: vec![REBALANCING.into()], ..group(3, 3) };
         assert_eq!(of(&suspended, &group(1, 5), &[]), [entry("blue", 3, 3, false), entry("green", 3, 3, true)]);
-        assert_eq!(of(&group(0, 0), &group(1, 2), &[]), [entry("blue", 0, 0, true), entry("green", 0, 2, true)]);
+        assert_eq!(of(&group(0, 0), &group(1, 2), &[]), [entry("blue", 0, 0, true), entry("green", 1, 2, true)]);
 
         // An earlier release has not given back yet.
         let owed = [entry("blue", 2, 10, true), entry("green", 2, 10, true)];
         let held = GroupState { suspended: vec![REBALANCING.into()], ..group(10, 12) };
-        assert_eq!(of(&held, &held, &owed), [entry("blue", 2, 12, true), entry("green", 2, 12, true)]);
+        let again = ["blue", "green"].map(|name| holding(entry(name, 2, 12, true), 10));
+        assert_eq!(of(&held, &held, &owed), again);
+        let third = GroupState { desired: 13, ..held.clone() };
+        let thrice = ["blue", "green"].map(|name| holding(entry(name, 2, 13, true), 10));
+        assert_eq!(of(&third, &third, &again), thrice, "the second has raised nothing");
         let set_since = GroupState { min: 4, ..held.clone() };
         assert_eq!(of(&set_since, &held, &owed)[0], entry("blue", 4, 12, true), "by somebody else");
     }
 
+    /// A second release that ends before it raises anything leaves the first one's floor in force.
+    #[test]
+    fn a_floor_of_an_earlier_release_is_lowered_too() {
+        let min = |min| Some(GroupChange { min: Some(min), ..GroupChange::default() });
+        let (blue, green) = (name("blue"), name("green"));
+        let owed = [entry("blue", 2, 10, true), entry("green", 2, 10, true)];
+        for group in Scaling::of_groups([(&blue, &group(10, 12)), (&green, &group(10, 12))], &owed) {
+            let Scaling::AutoScalingGroup(own) = &group else { panic!("{group:?}") };
+            for (floor, expected) in [(10, min(2)), (12, min(2)), (2, None), (11, None)] {
+                assert_eq!(own.lowered(&super::tests::group(floor, 12)), expected, "{floor}");
+            }
+            let text = serde_json::to_string(&group).unwrap();
+            assert_eq!(serde_json::from_str::<Scaling>(&text).unwrap(), group);
+        }
+        let before = r#"{"auto_scaling_group": {"name": "blue", "min": 2, "floor": 10, "rebalanced": true}}"#;
+        assert_eq!(serde_json::from_str::<Scaling>(before).unwrap(), owed[0], "as written without it");
+    }
+
+    #[test]
+    fn the_first_deployment_keeps_the_candidates_own_least_size() {
+        let (blue, green) = (name("blue"), name("green"));
+        let of = |state: &GroupState, owed: &[Scaling]| {
+            let [stable, candidate] = Scaling::of_groups([(&blue, &group(0, 0)), (&green, state)], owed);
+            assert_eq!(stable, entry("blue", 0, 0, true));
+            candidate
+        };
+        let first = of(&group(2, 3), &[]);
+        assert_eq!(first, entry("green", 2, 3, true));
+        assert_eq!(of(&group(3, 4), &[first]), holding(entry("green", 2, 4, true), 3), "tried again");
+    }
+
     #[test]
     fn a_floor_is_raised_and_lowered_unless_somebody_knows_better() {
-        let own = ScalingGroup { name: name("blue"), min: 2, floor: 10, rebalanced: true };
+        let own = ScalingGroup { name: name("blue"), min: 2, floor: 10, held: None, rebalanced: true };
         let min = |min| Some(GroupChange { min: Some(min), ..GroupChange::default() });
         assert_eq!(own.raised(&group(2, 8)), min(10));
         assert_eq!(own.raised(&group(10, 10)), None);

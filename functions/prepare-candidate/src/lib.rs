@@ -22,6 +22,7 @@ use spillway_core::definition::{AutoScalingGroup, Compute, EcsService};
 use spillway_core::hook::{self, Call, Point, Reply, Standing};
 use spillway_core::lease::{Freeze, Lease, Notices};
 use spillway_core::plan::Plan;
+use spillway_core::scaling::Scaling;
 use spillway_core::targets::{self, TargetCounts};
 use spillway_core::version::Version;
 use spillway_core::weight::Percent;
@@ -225,7 +226,7 @@ where
             ecs(ports, &lease, &plan.version, stable, candidate, &mut preparation).await?
         }
         (Compute::AutoScalingGroup(stable), Compute::AutoScalingGroup(candidate)) => {
-            auto_scaling(ports, &lease, &plan.version, stable, candidate).await?
+            auto_scaling(ports, &lease, &plan, stable, candidate).await?
         }
         (Compute::External, Compute::External) => {
             if let Some(asking) = provision(&lease, &plan, &mut preparation, &hook, now).map_err(Error::HookFailed)? {
@@ -480,17 +481,18 @@ async fn revision<S, R: TaskDefinitions, G, T, L: Leases>(
 async fn auto_scaling<S, R, G: AutoScalingGroups + GroupInstances, T, L: Leases>(
     ports: Ports<'_, S, R, G, T, L>,
     lease: &Lease,
-    version: &Version,
+    plan: &Plan,
     stable: &AutoScalingGroup,
     candidate: &AutoScalingGroup,
 ) -> Result<Capacity, Error> {
     let serving: GroupState = ports.groups.describe(&stable.name).await?;
     let state = ports.groups.describe(&candidate.name).await?;
-    let wanted = match version {
+    let wanted = match &plan.version {
         Version::LaunchTemplateVersion(version) => Some(version.as_str()),
         _ => None,
     };
-    Ok(match compute::group_step(&state, &serving, wanted) {
+    let floor = plan.scaling.iter().find(|own| own.is_of(&plan.candidate.compute)).and_then(Scaling::floor);
+    Ok(match compute::group_step(&state, &serving, wanted, floor) {
         GroupStep::Update(change) => {
             guard::verify(ports.leases, lease).await?;
             ports.groups.update(&candidate.name, &change).await?;

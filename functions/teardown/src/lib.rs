@@ -1,17 +1,18 @@
 //! Retires a slot: scales it to zero, but only when the rollback window is over, no route gives it weight and no traffic
 //! was measured on it. One that was taken out of its routes is to be attached again once no cookie can name it any more.
 //! What the release took from the slots' scaling is given back: to the slot that serves at the first attempt, to the
-//! other when it is scaled to zero.
+//! other when it is scaled to zero. What is gone counts as retired; what is refused for good fails the retirement, once
+//! nothing else is left to be done.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use spillway_aws::error::{ApiError, Named, is_gone};
 use spillway_aws::guard::{self, LeaseError};
 use spillway_aws::ports::{AutoScalingGroups, EcsServices, GroupInstances, Leases, Metrics, Routes, ScalableTargets};
-use spillway_aws::scale_in;
-use spillway_core::compute::GroupChange;
+use spillway_aws::scale_in::{self, present};
+use spillway_core::compute::{GroupChange, GroupState};
 use spillway_core::cost::Cost;
-use spillway_core::definition::Compute;
+use spillway_core::definition::{AutoScalingGroup, Compute};
 use spillway_core::hook::{self, Call, Pending, Point, Reply, Standing};
 use spillway_core::lease::Lease;
 use spillway_core::metrics::{self, Metric, Window};
@@ -149,7 +150,7 @@ impl<S, G, R, M, L> Copy for Ports<'_, S, G, R, M, L> {}
 /// Retires the slot, or says why not yet.
 ///
 /// # Errors
-/// [`Error`]; then nothing, or the scaling alone, has happened.
+/// [`Error`]; then nothing, or the scaling alone, has happened, or all but what a call is refused for good.
 pub async fn handle<S, G, R, M, L>(
     ports: Ports<'_, S, G, R, M, L>,
     clock: impl Fn() -> Timestamp,
@@ -166,6 +167,7 @@ where
     let record = guard::verify(ports.leases, &lease).await?;
     let side = plan.side(slot);
     // The lease knows what is owed: an undo, or a retirement before, may have given some of it back.
+    let recorded = record.scaling.len();
     let (own, others): (Vec<Scaling>, Vec<Scaling>) =
         record.scaling.into_iter().partition(|owed| owed.is_of(&side.compute));
     let mut missed = give_back(ports, &lease, others).await?;
@@ -203,26 +205,26 @@ where
     }
     let reason = match &side.compute {
         Compute::EcsService(service) => {
-            let desired = ports.services.describe(service).await?.desired;
+            let found = present(ports.services.describe(service).await)?;
             // Right before the write: a newer release may want the slot.
             guard::verify(ports.leases, &lease).await?;
-            if desired > 0 {
-                ports.services.update(service, None, 0, false).await?;
-            }
-            format!("ECS service {} is scaled to zero", service.service)
+            let left = match &found {
+                Some(state) if state.desired > 0 => present(ports.services.update(service, None, 0, false).await)?,
+                _ => found,
+            };
+            let what = if left.is_some() { "scaled to zero" } else { "gone" };
+            format!("ECS service {} is {what}", service.service)
         }
         Compute::AutoScalingGroup(group) => {
-            let state = ports.groups.describe(&group.name).await?;
+            let found = present(ports.groups.describe(&group.name).await)?;
             guard::verify(ports.leases, &lease).await?;
-            if state.desired > 0 || state.min > 0 {
-                let none = GroupChange { min: Some(0), desired: Some(0), ..GroupChange::default() };
-                ports.groups.update(&group.name, &none).await?;
-            }
-            let protected = state.protected();
-            if !protected.is_empty() {
-                ports.groups.unprotect(&group.name, &protected).await?;
-            }
-            format!("Auto Scaling group {} is scaled to zero", group.name)
+            let what = if let Some(state) = found {
+                empty(ports.groups, group, &state).await?;
+                "scaled to zero"
+            } else {
+                "gone"
+            };
+            format!("Auto Scaling group {} is {what}", group.name)
         }
         Compute::External => {
             let now = clock();
@@ -252,6 +254,10 @@ where
         return Ok(Output { memory, ..answer(Next::Wait, reason, pinned, &owed) });
     }
     if let Some(Missed(_, error)) = missed.first() {
+        // Not before the lease tells what is given back, and nothing else is left to be tried.
+        if missed.len() == recorded && missed.iter().all(|Missed(_, error)| !error.transient) {
+            return Err(error.clone().into());
+        }
         let reason = format!("{reason}; not every slot scales as it did before: {error}");
         return Ok(Output { memory, ..answer(Next::Wait, reason, again, &owed) });
     }
@@ -259,7 +265,20 @@ where
 }
 
 /// What could not be given back to a slot's scaling now, and why.
-struct Missed(Scaling, String);
+struct Missed(Scaling, ApiError);
+
+/// Empties a group, of protected instances as well.
+async fn empty<G>(groups: &G, group: &AutoScalingGroup, state: &GroupState) -> Result<(), ApiError>
+where
+    G: AutoScalingGroups + GroupInstances,
+{
+    if state.desired > 0 || state.min > 0 {
+        let none = GroupChange { min: Some(0), desired: Some(0), ..GroupChange::default() };
+        groups.update(&group.name, &none).await?;
+    }
+    let protected = state.protected();
+    if protected.is_empty() { Ok(()) } else { groups.unprotect(&group.name, &protected).await }
+}
 
 /// All that is owed, as text.
 fn text(own: &[Scaling], missed: &[Missed]) -> String {
@@ -268,7 +287,8 @@ fn text(own: &[Scaling], missed: &[Missed]) -> String {
     serde_json::to_string(&all).unwrap_or_else(|_| "[]".into())
 }
 
-/// Gives back what was taken. A call that fails keeps nothing else from being done: it is made again at the next attempt.
+/// Gives back what was taken. A call that fails keeps nothing else from being done: it is made again at the next attempt,
+/// if there is one.
 async fn give_back<S, G, R, M, L>(
     ports: Ports<'_, S, G, R, M, L>,
     lease: &Lease,
@@ -284,7 +304,7 @@ where
             Ok(()) => tracing::info!(?scaling, "may scale in again"),
             Err(LeaseError::Unread(error)) => {
                 tracing::warn!(?scaling, %error, "cannot be given back yet");
-                missed.push(Missed(scaling, error.to_string()));
+                missed.push(Missed(scaling, error));
             }
             Err(lost) => return Err(lost),
         }

@@ -9,7 +9,7 @@ use spillway_core::definition::Compute;
 use spillway_core::hook::{Point, Reply};
 use spillway_core::route::{ActionKind, Stickiness};
 use spillway_core::slot::Slot;
-use spillway_world::{Fault, World, forwarding, group, lease, plan, rejected, route};
+use spillway_world::{Fault, World, forwarding, group, lease, plan, rejected, route, throttled};
 use teardown::{Error, Event, Memory, Next, Output, Ports, handle};
 
 fn now() -> Timestamp {
@@ -161,6 +161,64 @@ async fn what_cannot_be_given_back_now_is_tried_again() {
     world.state().lease_reads_left = Some(1);
     assert_eq!(retire(&world, Slot::Blue, 0).await.unwrap_err().name(), "LeaseLost");
     assert!(world.state().scalable["shop-green"]);
+}
+
+/// Nobody will allow it in the next 30 days: people are told, once everything else is done and the lease tells what is not.
+#[tokio::test]
+async fn what_is_refused_for_good_fails_the_retirement_after_everything_else() {
+    let world = promoted();
+    world.state().scalable.extend(["shop-blue", "shop-green"].map(|name| (name.into(), true)));
+    owe(&world, &json!([service("shop-blue"), service("shop-green")]));
+    let refuse = || {
+        let denied = rejected("RegisterScalableTarget", "shop-green", "AccessDeniedException");
+        world.plan_fault(Fault::before("RegisterScalableTarget", "shop-green", denied));
+    };
+    refuse();
+    let output = retire(&world, Slot::Blue, 0).await.unwrap();
+    assert_eq!((output.next, left(&output)), (Next::Wait, json!([service("shop-green")])), "{}", output.reason);
+    assert_eq!(world.state().changes, ["UpdateService shop-blue - 0", "RegisterScalableTarget shop-blue false"]);
+
+    owe(&world, &left(&output));
+    refuse();
+    let error = retire(&world, Slot::Blue, 1).await.unwrap_err();
+    assert_eq!(error.name(), "CallRejected");
+    assert!(error.to_string().contains("RegisterScalableTarget of shop-green: AccessDeniedException"), "{error}");
+
+    // Beside one that may succeed yet it is tried again.
+    owe(&world, &json!([service("shop-blue"), service("shop-green")]));
+    world.state().scalable.insert("shop-blue".into(), true);
+    refuse();
+    world.plan_fault(Fault::before("RegisterScalableTarget", "shop-blue", throttled("RegisterScalableTarget")));
+    assert_eq!(retire(&world, Slot::Blue, 0).await.unwrap().next, Next::Wait);
+    assert_eq!(world.faults_left(), 0);
+}
+
+/// The slot's service or group was deleted, which is how a definition's slots change.
+#[tokio::test]
+async fn what_is_gone_is_retired() {
+    for code in ["ServiceNotFoundException", "ServiceNotActiveException", "ClusterNotFoundException"] {
+        for operation in ["DescribeServices", "UpdateService"] {
+            let world = promoted();
+            world.state().scalable.insert("shop-green".into(), true);
+            owe(&world, &json!([service("shop-blue"), service("shop-green")]));
+            world.plan_fault(Fault::before(operation, "shop-blue", rejected(operation, "shop-blue", code)));
+            let output = retire(&world, Slot::Blue, 0).await.unwrap();
+            assert_eq!((output.next, left(&output)), (Next::Done, json!([])), "{operation} {code}: {}", output.reason);
+            assert_eq!(output.reason, "ECS service shop-blue is gone");
+            assert_eq!(world.state().changes, ["RegisterScalableTarget shop-green false"]);
+        }
+    }
+    let world = promoted();
+    let denied = rejected("DescribeServices", "shop-blue", "AccessDeniedException");
+    world.plan_fault(Fault::before("DescribeServices", "shop-blue", denied));
+    assert_eq!(retire(&world, Slot::Blue, 0).await.unwrap_err().name(), "CallRejected");
+
+    let mut plan = plan(&json!({"opaque": "2"}));
+    plan.stable.compute = serde_json::from_value(json!({"auto_scaling_group": {"name": "asg-blue"}})).unwrap();
+    let ports = Ports { services: &world, groups: &world, routes: &world, metrics: &world, leases: &world };
+    let output = handle(ports, now, Event { plan, ..event() }).await.unwrap();
+    assert_eq!((output.next, output.reason.as_str()), (Next::Done, "Auto Scaling group asg-blue is gone"));
+    assert!(world.state().changes.is_empty());
 }
 
 /// A group gets the least size that it had, unless somebody has set another one since; and what people have suspended

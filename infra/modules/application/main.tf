@@ -32,7 +32,7 @@ resource "aws_vpc_security_group_ingress_rule" "load_balancer" {
   ip_protocol                  = "tcp"
   from_port                    = var.port
   to_port                      = var.port
-  tags                         = var.tags
+  tags                         = merge(var.tags, { "spillway:service" = var.name })
 }
 
 resource "aws_vpc_security_group_egress_rule" "https" {
@@ -42,5 +42,5 @@ resource "aws_vpc_security_group_egress_rule" "https" {
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443
-  tags              = var.tags
+  tags              = merge(var.tags, { "spillway:service" = var.name })
 }

@@ -9,9 +9,14 @@ variable "name" {
 }
 
 variable "tags" {
-  description = "Tags of everything that takes tags."
+  description = "Tags of everything that takes tags, besides spillway:service, spillway:managed and spillway:slot."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = alltrue([for key in keys(var.tags) : !startswith(key, "aws:") && !startswith(key, "spillway:")])
+    error_message = "tags must not begin with aws: or spillway:, which others decide about."
+  }
 }
 
 variable "vpc_id" {
@@ -64,6 +69,11 @@ variable "route_arns" {
   description = "ARNs of the listener rules that forward to the target groups. They are only waited for: ECS takes a target group once a load balancer uses it."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.route_arns : can(regex("^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener(-rule)?/app/[^*?]+$", arn))])
+    error_message = "route_arns must be ARNs of listener rules or listeners, arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener-rule/app/NAME/ID/ID/ID."
+  }
 }
 
 variable "port" {

@@ -146,17 +146,19 @@ locals {
     for name, calls in local.calls : name => merge(
       {
         FallAsleep = {
-          Comment        = "Begins a freeze, unless somebody else has, or a release, an undo or a retirement is on: then the service stays awake. From here on no release starts. What is recorded stays until it wakes, also if this ends half-way."
+          Comment        = "Begins a freeze, unless somebody else has, or a release, an undo or a retirement is on or still owes something to what scales the slots: then the service stays awake. From here on no release starts. What is recorded stays until it wakes, also if this ends half-way."
           Type           = "Task"
           Resource       = "arn:${local.partition}:states:::dynamodb:updateItem"
           TimeoutSeconds = 10
           Arguments = merge(local.key[name], {
-            ConditionExpression      = "attribute_not_exists(#owner) AND (attribute_not_exists(lease_until) OR lease_until < :now) AND (attribute_not_exists(#freeze) OR #freeze.#until < :now OR #freeze.#owner = :me)"
+            ConditionExpression      = "attribute_not_exists(#owner) AND (attribute_not_exists(lease_until) OR lease_until < :now) AND (attribute_not_exists(#freeze) OR #freeze.#until < :now OR #freeze.#owner = :me) AND (attribute_not_exists(scaling) OR scaling = :nothing)"
             UpdateExpression         = "SET #freeze = :freeze, asleep = if_not_exists(asleep, :asleep)"
             ExpressionAttributeNames = { "#owner" = "owner", "#freeze" = "freeze", "#until" = "until" }
             ExpressionAttributeValues = {
               ":now" = { S = "{% $states.context.State.EnteredTime %}" }
               ":me"  = { S = local.freezer }
+              # What is owed is a list, as text.
+              ":nothing" = { S = "[]" }
               ":freeze" = { M = {
                 reason = { S = "asleep outside working hours" }
                 owner  = { S = local.freezer }

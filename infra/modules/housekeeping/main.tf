@@ -6,7 +6,7 @@ locals {
   # IAM policies name the state machine, also where the alias is what is started.
   retire_arn = join(":", slice(split(":", var.engine.retire_state_machine_arn), 0, 7))
 
-  tags = var.tags
+  tags = merge(var.tags, { "spillway:engine" = var.engine.name })
 
   # Roles have 64 characters at most.
   full_names = { for name in keys(var.services) : name => "${var.engine.name}-${name}" }
@@ -19,10 +19,17 @@ locals {
         sleep  = { mode = "sleep", at = try(service.working_hours.sleep, null), does = "scales both slots of ${name} to zero, unless a release runs or a freeze is on, and lets no release start" }
         wake   = { mode = "wake", at = try(service.working_hours.wake, null), ends = service.expires_on, does = "scales both slots of ${name} to what they had, and lets releases start" }
         # Daily, should a release have kept it awake on its last day, or somebody have woken it since.
-        expire = { mode = "sleep", at = service.expires_on == null ? null : "cron(0 0 * * ? *)", starts = service.expires_on, does = "scales both slots of ${name}, which has expired, to zero" }
-      } : "${name}-${what}" => merge({ starts = null, ends = null }, schedule, { service = name, what = what }) if schedule.at != null
+        expire = { mode = "sleep", at = service.expires_on == null ? null : "cron(0 0 * * ? *)", timezone = "UTC", starts = service.expires_on, does = "scales both slots of ${name}, which has expired, to zero" }
+      } : "${name}-${what}" => merge({ timezone = var.timezone, starts = null, ends = null }, schedule, { service = name, what = what }) if schedule.at != null
     }
   ]...)
+
+  # Scheduler refuses times that are past, also when something else is changed: a start that has come is left out, and what has
+  # ended is switched off.
+  days   = { for name, schedule in local.schedules : name => { for what in ["starts", "ends"] : what => schedule[what] == null ? null : "${schedule[what]}T00:00:00Z" } }
+  past   = { for name, days in local.days : name => { for what, day in days : what => day == null ? false : timecmp(day, plantimestamp()) <= 0 } }
+  start  = { for name, days in local.days : name => local.past[name].starts ? null : days.starts }
+  finish = { for name, days in local.days : name => local.past[name].ends ? null : days.ends }
 }
 
 resource "aws_scheduler_schedule_group" "housekeeping" {
@@ -38,10 +45,10 @@ resource "aws_scheduler_schedule" "service" {
   description                  = "${var.dry_run ? "Dry run: would tell that this " : ""}${each.value.does}"
   group_name                   = aws_scheduler_schedule_group.housekeeping.name
   schedule_expression          = each.value.at
-  schedule_expression_timezone = var.timezone
-  start_date                   = each.value.starts == null ? null : "${each.value.starts}T00:00:00Z"
-  end_date                     = each.value.ends == null ? null : "${each.value.ends}T00:00:00Z"
-  state                        = "ENABLED"
+  schedule_expression_timezone = each.value.timezone
+  start_date                   = local.start[each.key]
+  end_date                     = local.finish[each.key]
+  state                        = local.past[each.key].ends ? "DISABLED" : "ENABLED"
 
   flexible_time_window {
     mode = "OFF"

@@ -5,7 +5,7 @@ output "dry_run" {
 
 output "plan" {
   description = "What happens when, by schedule: at, timezone, and what it does, or, in a dry run, only tells that it would."
-  value       = { for name, schedule in local.schedules : name => { at = schedule.at, timezone = var.timezone, until = schedule.ends, does = schedule.does } }
+  value       = { for name, schedule in local.schedules : name => { at = schedule.at, timezone = schedule.timezone, until = schedule.ends, does = schedule.does } }
 }
 
 output "state_machine_arns" {

@@ -24,7 +24,7 @@ variable "engine" {
 }
 
 variable "tags" {
-  description = "Tags of everything that is made here, besides spillway:service."
+  description = "Tags of everything that is made here, besides spillway:engine and spillway:service."
   type        = map(string)
   default     = {}
   nullable    = false

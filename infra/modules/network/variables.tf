@@ -13,6 +13,11 @@ variable "tags" {
   description = "Tags of everything that takes tags."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = alltrue([for key in keys(var.tags) : !startswith(key, "aws:") && !startswith(key, "spillway:")])
+    error_message = "tags must not begin with aws: or spillway:, which others decide about."
+  }
 }
 
 variable "cidr_block" {
@@ -69,6 +74,12 @@ variable "access_logs_bucket" {
   description = "Name of an S3 bucket for the load balancer's access logs, with a policy that lets it write; null: none are kept."
   type        = string
   default     = null
+
+  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+  validation {
+    condition     = var.access_logs_bucket == null || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.access_logs_bucket))
+    error_message = "access_logs_bucket must be null or the name of a bucket, 3 to 63 lower-case letters, digits, hyphens and dots; no ARN and no URL."
+  }
 }
 
 variable "deletion_protection" {

@@ -185,6 +185,26 @@ fn policies_as_rendered_allow_what_is_called_and_no_more() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
+/// What no call shows and the calls' sources say: the condition is all that narrows it down.
+#[test]
+fn launches_and_revisions_are_tagged_as_they_are_made() {
+    let Some(policies) = rendered() else { return };
+    let statements = |action: &str| -> Vec<(&str, Value, Vec<String>)> {
+        let all = policies.iter().flat_map(|(role, all)| all.iter().map(move |statement| (role.as_str(), statement)));
+        all.filter(|(_, statement)| texts(&statement["Action"]).iter().any(|allowed| allowed == action))
+            .map(|(role, statement)| (role, statement["Condition"].clone(), texts(&statement["Resource"])))
+            .collect()
+    };
+    let (role, ours) = ("function/prepare-candidate", "arn:aws:ec2:eu-west-1:123456789012:*/*");
+    let launched = json!({"StringEquals": {"ec2:CreateAction": "RunInstances"}});
+    assert_eq!(statements("ec2:CreateTags"), [(role, launched, vec![ours.to_owned()])]);
+    let tagged = json!({"Null": {"aws:RequestTag/spillway:release": "false"}});
+    assert_eq!(statements("ecs:RegisterTaskDefinition"), [(role, tagged, vec!["*".to_owned()])]);
+    let readers: Vec<&str> =
+        statements("cognito-idp:DescribeUserPoolClient").into_iter().map(|(role, _, _)| role).collect();
+    assert_eq!(readers, ["function/rollback", "function/shift-weight"], "whoever writes routes");
+}
+
 /// That nothing is missed is what the comparison rests on.
 mod reading {
     use super::*;

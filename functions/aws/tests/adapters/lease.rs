@@ -80,6 +80,7 @@ async fn everything_that_is_known_is_read() {
             name: AutoScalingGroupName::parse("shop").unwrap(),
             min: 2,
             floor: 9,
+            held: None,
             rebalanced: true,
         })],
         since: Some("2026-11-23T05:00:00Z".parse().unwrap()),

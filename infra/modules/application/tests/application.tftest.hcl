@@ -60,6 +60,11 @@ run "ecs" {
   }
 
   assert {
+    condition     = alltrue([for tags in [aws_security_group.application.tags, aws_vpc_security_group_ingress_rule.load_balancer.tags, aws_vpc_security_group_egress_rule.https.tags, aws_ecs_cluster.this["this"].tags] : tags["spillway:service"] == "shop" && !contains(keys(tags), "spillway:managed")])
+    error_message = "Everything carries the service's name, and what no release changes is not marked as managed."
+  }
+
+  assert {
     condition     = alltrue([for service in aws_ecs_service.slot : service.deployment_circuit_breaker[0].enable && !service.deployment_circuit_breaker[0].rollback])
     error_message = "The circuit breaker tells of a failed deployment, and leaves it to the release."
   }
@@ -235,4 +240,51 @@ run "refuses_bad_values" {
     var.name, var.vpc_id, var.subnet_ids, var.load_balancer_security_group_id, var.target_group_arns, var.port,
     var.live_slot, var.size, var.architecture,
   ]
+}
+
+run "refuses_tags_of_its_own" {
+  command = plan
+
+  variables {
+    ecs  = { image = "httpd" }
+    tags = { "spillway:service" = "x" }
+  }
+
+  expect_failures = [var.tags]
+}
+
+run "refuses_aws_s_tags" {
+  command = plan
+
+  variables {
+    ecs  = { image = "httpd" }
+    tags = { "aws:owner" = "x" }
+  }
+
+  expect_failures = [var.tags]
+}
+
+run "refuses_what_is_no_route" {
+  command = plan
+
+  variables {
+    ecs        = { image = "httpd" }
+    route_arns = ["arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/shop-blue/73e2d6bc24d8a067"]
+  }
+
+  expect_failures = [var.route_arns]
+}
+
+run "waits_for_rules_and_listeners" {
+  command = plan
+
+  variables {
+    ecs        = { image = "httpd" }
+    route_arns = ["arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener-rule/app/shop/50dc/f2f7/9683", "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/app/shop/50dc/f2f7"]
+  }
+
+  assert {
+    condition     = length(aws_ecs_service.slot) == 2
+    error_message = "A route is a rule, or a listener for its default action."
+  }
 }

@@ -48,6 +48,12 @@ locals {
         ]
         condition = { ArnEquals = { "ec2:LaunchTemplate" = var.managed_arns.launch_templates } }
       }]
+      # Whatever a launch makes, while it does.
+      launch_tags = [{
+        suffix    = ""
+        resources = length(var.managed_arns.launch_templates) == 0 ? [] : ["${local.arn}:ec2:${local.here}:*/*"]
+        condition = { StringEquals = { "ec2:CreateAction" = "RunInstances" } }
+      }]
       instance_roles = [{
         suffix    = ""
         resources = var.managed_arns.instance_roles
@@ -61,7 +67,7 @@ locals {
       # A revision is new: it is known by the tag that it is registered with.
       task_definitions = [{
         suffix    = ""
-        resources = ["${local.arn}:ecs:${local.here}:task-definition/*:*"]
+        resources = ["*"]
         condition = { Null = { "aws:RequestTag/spillway:release" = "false" } }
       }]
       task_definition_tags = [{

@@ -130,8 +130,13 @@ run "puts_to_sleep_and_wakes" {
   }
 
   assert {
-    condition     = aws_sfn_state_machine.service["shop"].tags == tomap({ team = "shop", "spillway:service" = "shop" })
+    condition     = aws_sfn_state_machine.service["shop"].tags == tomap({ team = "shop", "spillway:engine" = "spillway", "spillway:service" = "shop" })
     error_message = "Everything must be tagged."
+  }
+
+  assert {
+    condition     = alltrue([for tags in [aws_scheduler_schedule_group.housekeeping.tags, aws_sqs_queue.dead_letter.tags, aws_cloudwatch_metric_alarm.dead_letter.tags, aws_iam_role.schedule.tags] : tags == tomap({ team = "shop", "spillway:engine" = "spillway" })])
+    error_message = "What is no service's own must be tagged with the engine."
   }
 }
 
@@ -143,19 +148,48 @@ run "sleeps_for_good" {
       shop = {
         compute       = { blue = { ecs_service = { cluster = "shops", service = "shop-blue" } }, green = { ecs_service = { cluster = "shops", service = "shop-green" } } }
         working_hours = { sleep = "cron(0 19 ? * MON-FRI *)", wake = "cron(0 7 ? * MON-FRI *)" }
-        expires_on    = "2027-01-31"
+        expires_on    = "2999-01-31"
       }
     }
   }
 
   assert {
-    condition     = aws_scheduler_schedule.service["shop-expire"].start_date == "2027-01-31T00:00:00Z" && jsondecode(aws_scheduler_schedule.service["shop-expire"].target[0].input).mode == "sleep" && aws_scheduler_schedule.service["shop-wake"].end_date == "2027-01-31T00:00:00Z" && aws_scheduler_schedule.service["shop-sleep"].end_date == null
+    condition     = aws_scheduler_schedule.service["shop-expire"].start_date == "2999-01-31T00:00:00Z" && jsondecode(aws_scheduler_schedule.service["shop-expire"].target[0].input).mode == "sleep" && aws_scheduler_schedule.service["shop-wake"].end_date == "2999-01-31T00:00:00Z" && aws_scheduler_schedule.service["shop-sleep"].end_date == null
     error_message = "From that day on it sleeps and does not wake."
   }
 
   assert {
-    condition     = jsonencode(output.expiry_tags) == jsonencode({ shop = { expires-on = "2027-01-31" } })
+    condition     = { for name, schedule in aws_scheduler_schedule.service : name => [schedule.schedule_expression_timezone, schedule.state] } == { shop-expire = ["UTC", "ENABLED"], shop-retire = ["Europe/Stockholm", "ENABLED"], shop-sleep = ["Europe/Stockholm", "ENABLED"], shop-wake = ["Europe/Stockholm", "ENABLED"] }
+    error_message = "A day begins in UTC, working hours where people are."
+  }
+
+  assert {
+    condition     = jsonencode(output.expiry_tags) == jsonencode({ shop = { expires-on = "2999-01-31" } })
     error_message = "The tag must say when."
+  }
+}
+
+run "can_be_changed_after_the_last_day" {
+  command = plan
+
+  variables {
+    services = {
+      shop = {
+        compute       = { blue = { ecs_service = { cluster = "shops", service = "shop-blue" } }, green = { ecs_service = { cluster = "shops", service = "shop-green" } } }
+        working_hours = { sleep = "cron(0 19 ? * MON-FRI *)", wake = "cron(0 7 ? * MON-FRI *)" }
+        expires_on    = "2020-01-31"
+      }
+    }
+  }
+
+  assert {
+    condition     = alltrue([for schedule in values(aws_scheduler_schedule.service) : schedule.start_date == null && schedule.end_date == null])
+    error_message = "Scheduler refuses a start or an end that is past, whatever else is changed."
+  }
+
+  assert {
+    condition     = { for name, schedule in aws_scheduler_schedule.service : name => schedule.state } == { shop-expire = "ENABLED", shop-retire = "ENABLED", shop-sleep = "ENABLED", shop-wake = "DISABLED" }
+    error_message = "An expired service sleeps and does not wake."
   }
 }
 

@@ -162,3 +162,43 @@ run "refuses_what_is_no_certificate" {
 
   expect_failures = [var.certificate_arn]
 }
+
+run "refuses_tags_of_its_own" {
+  command = plan
+
+  variables {
+    tags = { "spillway:managed" = "true" }
+  }
+
+  expect_failures = [var.tags]
+}
+
+run "refuses_aws_s_tags" {
+  command = plan
+
+  variables {
+    tags = { "aws:owner" = "x" }
+  }
+
+  expect_failures = [var.tags]
+}
+
+run "refuses_a_bucket_s_arn" {
+  command = plan
+
+  variables {
+    access_logs_bucket = "arn:aws:s3:::logs"
+  }
+
+  expect_failures = [var.access_logs_bucket]
+}
+
+run "refuses_a_bucket_s_url" {
+  command = plan
+
+  variables {
+    access_logs_bucket = "s3://logs/"
+  }
+
+  expect_failures = [var.access_logs_bucket]
+}

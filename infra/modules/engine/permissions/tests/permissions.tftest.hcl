@@ -183,7 +183,7 @@ run "a_revision_is_registered_with_its_tag_and_the_roles_that_are_named" {
         Sid       = "TaskDefinitions"
         Effect    = "Allow"
         Action    = ["ecs:RegisterTaskDefinition"]
-        Resource  = ["arn:aws:ecs:eu-west-1:123456789012:task-definition/*:*"]
+        Resource  = ["*"]
         Condition = { Null = { "aws:RequestTag/spillway:release" = "false" } }
       },
       {
@@ -195,6 +195,39 @@ run "a_revision_is_registered_with_its_tag_and_the_roles_that_are_named" {
       },
     ]
     error_message = "prepare-candidate's rights on task definitions and roles are not the expected ones."
+  }
+}
+
+run "what_is_launched_is_tagged_while_it_is" {
+  command = plan
+
+  assert {
+    condition = [for statement in jsondecode(output.functions["prepare-candidate"]).Statement : statement if startswith(statement.Sid, "Launch")] == [
+      {
+        Sid       = "LaunchTags"
+        Effect    = "Allow"
+        Action    = ["ec2:CreateTags"]
+        Resource  = ["arn:aws:ec2:eu-west-1:123456789012:*/*"]
+        Condition = { StringEquals = { "ec2:CreateAction" = "RunInstances" } }
+      },
+      {
+        Sid       = "LaunchTemplates"
+        Effect    = "Allow"
+        Action    = ["ec2:RunInstances"]
+        Resource  = ["arn:aws:ec2:eu-west-1:123456789012:*", "arn:aws:ec2:eu-west-1::image/*", "arn:aws:ec2:eu-west-1::snapshot/*"]
+        Condition = { ArnEquals = { "ec2:LaunchTemplate" = ["arn:aws:ec2:eu-west-1:123456789012:launch-template/lt-0123456789abcdef0"] } }
+      },
+    ]
+    error_message = "prepare-candidate's rights on launches are not the expected ones."
+  }
+}
+
+run "whoever_writes_routes_may_read_the_clients_of_user_pools" {
+  command = plan
+
+  assert {
+    condition     = toset([for name, text in output.functions : name if contains(flatten(jsondecode(text).Statement[*].Action), "cognito-idp:DescribeUserPoolClient")]) == toset(["rollback", "shift-weight"])
+    error_message = "A rule with an authenticate-cognito action could not be written back, or others may read clients of user pools."
   }
 }
 
@@ -234,7 +267,7 @@ run "what_is_not_named_is_not_allowed" {
   assert {
     condition = length(setintersection(
       flatten([for text in concat(values(output.functions), values(output.machines)) : jsondecode(text).Statement[*].Action]),
-      ["ec2:RunInstances", "iam:PassRole", "kms:Decrypt", "kms:GenerateDataKey", "xray:PutTraceSegments", "xray:GetSamplingRules"],
+      ["ec2:CreateTags", "ec2:RunInstances", "iam:PassRole", "kms:Decrypt", "kms:GenerateDataKey", "xray:PutTraceSegments", "xray:GetSamplingRules"],
     )) == 0
     error_message = "Something is allowed that nothing asks for."
   }
