@@ -1,7 +1,7 @@
 //! The operator's commands: what they share is an installation on AWS, or in the lab.
 
 pub mod command;
-mod ending;
+pub mod ending;
 mod failure;
 pub mod freeze;
 mod release;
