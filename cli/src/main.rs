@@ -7,7 +7,6 @@ mod operator;
 mod output;
 mod plot;
 mod policy;
-#[expect(dead_code, reason = "told and drawn by the commands that follow")]
 mod record;
 mod schema;
 mod simulate;
@@ -56,6 +55,8 @@ enum Command {
     Abort(operator::command::Arguments),
     Freeze(operator::freeze::Arguments),
     Unfreeze(operator::freeze::EndArguments),
+    History(operator::history::Arguments),
+    Explain(operator::explain::Arguments),
     Simulate(simulate::Arguments),
     /// Print the JSON Schema of a service definition, for editors.
     Schema,
@@ -74,6 +75,8 @@ fn main() -> ExitCode {
         Command::Abort(arguments) => operator::command::run(&arguments, Word::Abort),
         Command::Freeze(arguments) => operator::freeze::run(&arguments),
         Command::Unfreeze(arguments) => operator::freeze::end(&arguments),
+        Command::History(arguments) => operator::history::run(&arguments),
+        Command::Explain(arguments) => operator::explain::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Schema => schema::run(),
     }

@@ -5,6 +5,7 @@
 
 mod aftermath;
 pub mod check;
+mod explanation;
 pub mod file;
 pub mod reader;
 pub mod timeline;
@@ -21,8 +22,9 @@ use spillway_core::version::Version;
 use spillway_core::weight::Percent;
 
 use check::Checked;
+pub use explanation::short_version;
 use reader::Reader;
-use timeline::Entry;
+use timeline::{Entry, What};
 
 /// What is known of a release.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -84,7 +86,7 @@ fn status_word<S: serde::Serializer>(status: &Status, serializer: S) -> Result<S
 
 impl Record {
     /// Of an execution of which nothing is known yet but its ARN, or not even that.
-    fn begun(arn: &str, started: Timestamp) -> Self {
+    pub fn begun(arn: &str, started: Timestamp) -> Self {
         Self {
             service: String::new(),
             release: names(arn).map_or(arn, |(_, name)| name).to_owned(),
@@ -137,6 +139,12 @@ impl Record {
     pub fn policy(&self) -> Option<Policy> {
         let told = |checked: &Checked| Some(checked.check.evidence.before).filter(|before| before.requests > 0.0);
         Some(Policy { before: self.checks.iter().rev().find_map(told), ..Policy::of(self.plan.as_ref()?) })
+    }
+
+    /// Whether the slot without traffic has been scaled down.
+    pub fn retired(&self) -> bool {
+        let retired = |entry: &Entry| matches!(&entry.what, What::RetirementEnded { ending } if ending == "Retired");
+        self.timeline.iter().any(retired)
     }
 
     /// Errors of the candidate beyond what the stable version's rate would have made of its requests, up to the latest

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use spillway_aws::executions::{Event, Status, names};
 use spillway_core::cost::Cost;
-use spillway_core::decision::{Check, Command};
+use spillway_core::decision::{Check, Command, Decision};
 use spillway_core::hook::{Call, Point};
 use spillway_core::plan::Plan;
 use spillway_core::progress::Progress;
@@ -280,7 +280,7 @@ impl Reader {
         for (was, is, begins, ends) in changes {
             match (was, is) {
                 (false, true) => self.tell(at, begins, check.reason.clone()),
-                (true, false) => self.tell(at, ends, ""),
+                (true, false) if check.decision != Decision::RollBack => self.tell(at, ends, ""),
                 _ => {}
             }
         }
@@ -354,7 +354,8 @@ impl Reader {
         let output: Value =
             event.output.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         record.cause = match status {
-            Status::Succeeded => text(&output, "reason"),
+            // Without an output of its own, what the last check said.
+            Status::Succeeded => output["reason"].as_str().unwrap_or(&self.failure).to_owned(),
             _ => readable(event.cause.as_deref().unwrap_or_default()),
         };
         record.cost = serde_json::from_value(output["cost"].clone()).ok().or(record.cost);

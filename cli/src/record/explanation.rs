@@ -1,0 +1,274 @@
+//! Why a release ended as it did, in at most five lines.
+
+use spillway_core::decision::{Command, Decision};
+use spillway_core::figures::count;
+use spillway_core::weight::Percent;
+
+use super::Record;
+use super::timeline::{Entry, Tone, What, tone_of};
+use crate::operator::words::length;
+
+/// The lines, each with what it is about.
+#[derive(Clone, Debug, Default, Eq, PartialEq, serde::Serialize)]
+pub struct Explanation {
+    /// What happened.
+    pub what: String,
+    /// Why: the number against its limit.
+    pub why: String,
+    /// Who was affected.
+    pub affected: String,
+    /// Where traffic is.
+    pub traffic: String,
+    /// What to do next.
+    pub next: String,
+}
+
+impl Explanation {
+    /// Those that say something.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        let Self { what, why, affected, traffic, next } = self;
+        [what, why, affected, traffic, next].into_iter().map(String::as_str).filter(|line| !line.is_empty())
+    }
+}
+
+impl Record {
+    /// Why it ended as it did.
+    pub fn explanation(&self) -> Explanation {
+        Explanation {
+            what: self.what_happened(),
+            why: sentence(&self.why()),
+            affected: self.affected(),
+            traffic: self.where_traffic_is(),
+            next: self.what_next(),
+        }
+    }
+
+    /// How it ended, for people.
+    pub fn outcome(&self) -> &str {
+        match self.ending.as_deref() {
+            _ if self.undone => "undone",
+            None => "running",
+            Some("Promoted") => "promoted",
+            Some("SamePromoted") => "promoted by another release",
+            Some("AlreadyStable") => "not needed",
+            Some("RolledBack") => "rolled back",
+            Some("StableDead") => "left on the new version",
+            Some("Refused") => "refused",
+            Some("LeaseHeld") => "turned away",
+            Some("Outrun") => "overtaken",
+            Some("SameFailed") => "failed with another release",
+            Some("LeaseLost") => "taken over",
+            Some("LeaseNotFreed") => "ended with the lease held",
+            Some("RollBackFailed") => "not rolled back",
+            Some("Stopped") => "stopped",
+            Some("TimedOut") => "timed out",
+            Some(other) => other,
+        }
+    }
+
+    /// How the outcome is meant.
+    pub fn tone(&self) -> Tone {
+        match &self.ending {
+            _ if self.undone => Tone::Bad,
+            None => Tone::Plain,
+            Some(ending) => tone_of(ending),
+        }
+    }
+
+    /// The reason that the release was rolled back for, or ended with: of the check or the error that decided.
+    pub fn why(&self) -> String {
+        let began = self.timeline.iter().rev().find(|entry| entry.what == What::RollingBack);
+        let cause = match (self.ending.as_deref(), began) {
+            (Some("RolledBack" | "StableDead" | "RollBackFailed"), Some(began)) if !began.why.is_empty() => &began.why,
+            (None, _) => self.timeline.last().map_or(&self.cause, |entry| &entry.why),
+            _ => &self.cause,
+        };
+        // The first line says that, and at which weight.
+        let known = format!("rolled back from {}: ", self.progress.weight);
+        cause.strip_prefix(&known).unwrap_or(cause).lines().map(str::trim).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Seconds that it took, or has taken up to its last event.
+    pub fn seconds(&self) -> i64 {
+        let last = self.timeline.last().map_or(self.started, |entry| entry.at);
+        self.ended.unwrap_or(last).duration_since(self.started).as_secs()
+    }
+
+    fn what_happened(&self) -> String {
+        let version = self.version.as_ref().map(|version| format!(" ({})", short_version(&version.to_string())));
+        let at = if self.exposed() { format!(" at {}", self.progress.weight) } else { String::new() };
+        let ended = match self.ending.as_deref() {
+            _ if self.undone => "was promoted, and then undone",
+            None => "is running",
+            Some("Promoted") => "was promoted",
+            Some("SamePromoted") => "shared the end of another release of the same version, which was promoted",
+            Some("AlreadyStable") => "was not needed: this version served all users already",
+            Some("RolledBack") => "was rolled back",
+            Some("StableDead") => "left all traffic on the new version: the old one had no healthy host",
+            Some("Refused") => "was refused",
+            Some("LeaseHeld") => "was turned away: another execution was changing the service",
+            Some("Outrun") => "was overtaken by a newer release while it waited for its turn",
+            Some("SameFailed") => "shared the end of another release of the same version, which was not promoted",
+            Some("LeaseLost") => "lost the service to another execution",
+            Some("LeaseNotFreed") => "ended without giving its lease back",
+            Some("RollBackFailed") => "could not be rolled back",
+            Some("Stopped") => "was stopped by hand",
+            Some("TimedOut") => "ran out of time",
+            Some(_) => "failed",
+        };
+        let at = match self.ending.as_deref() {
+            None | Some("RolledBack" | "RollBackFailed" | "Stopped" | "TimedOut") if !self.undone => at,
+            _ => String::new(),
+        };
+        let took = length(self.seconds());
+        let took = if self.ending.is_some() { format!(" after {took}") } else { format!(", for {took} so far") };
+        format!("{}: release {}{} {ended}{at}{took}.", self.service, self.release, version.unwrap_or_default())
+    }
+
+    fn affected(&self) -> String {
+        if !self.exposed() {
+            return "No user reached the new version.".into();
+        }
+        let Some(check) = self.last_check() else {
+            return "Users reached the new version; it ended before any of their requests had been measured.".into();
+        };
+        let candidate = check.candidate();
+        let until = self.progress.judged_to.unwrap_or(check.at);
+        let few = if candidate.errors == 1.0 { "request" } else { "requests" };
+        let excess = self.excess_errors().unwrap_or(0.0);
+        let beyond = if candidate.errors < 0.5 {
+            String::new()
+        } else {
+            format!(", {} more than at the old version's rate", count(excess))
+        };
+        format!(
+            "{} {few} of {} failed on the new version{beyond}, as measured until {until:.0}.",
+            count(candidate.errors),
+            count(candidate.requests)
+        )
+    }
+
+    fn where_traffic_is(&self) -> String {
+        let Some(plan) = &self.plan else {
+            return if self.ending.is_some() { "Traffic was not touched.".into() } else { String::new() };
+        };
+        let (stable, candidate) = (plan.stable.slot, plan.candidate.slot);
+        let back = self.timeline.iter().find(|entry| entry.what == What::GivingBack { done: true });
+        if self.undone {
+            return format!("All traffic is on {stable} again, the version before.");
+        }
+        match self.ending.as_deref() {
+            Some("Promoted") => {
+                format!("All traffic is on {candidate}, the new version{}.", self.retirement(&stable.to_string()))
+            }
+            Some("StableDead") => {
+                format!("All traffic is on {candidate}, the new version: {stable} had no healthy host.")
+            }
+            Some("RolledBack") if !self.exposed() => format!("All traffic stayed on {stable}, the old version."),
+            Some("RolledBack") => {
+                let since = back.map_or_else(String::new, |entry| format!(" since {:.0}", entry.at));
+                format!(
+                    "All traffic is on {stable}, the old version{since}{}.",
+                    self.retirement(&candidate.to_string())
+                )
+            }
+            None => format!("{} of the traffic is to go to {candidate}, the new version.", self.weight),
+            Some("Refused" | "LeaseHeld" | "Outrun" | "SameFailed" | "AlreadyStable" | "SamePromoted") => {
+                "Traffic was not touched.".into()
+            }
+            Some(_) if self.weight == Percent::ZERO => {
+                format!("All traffic was on {stable}, the old version, when it ended.")
+            }
+            Some(_) => format!("Traffic may be split: {candidate} had {} when it ended.", self.weight),
+        }
+    }
+
+    /// What has become of the slot without traffic.
+    fn retirement(&self, slot: &str) -> String {
+        let ended = self.timeline.iter().rev().find_map(|entry| match &entry.what {
+            What::RetirementEnded { ending } => Some(ending.as_str()),
+            _ => None,
+        });
+        let started = self.timeline.iter().any(|entry| entry.what == What::RetirementStarted);
+        match (ended, started) {
+            (Some("Retired"), _) => format!("; {slot} is retired"),
+            (Some("RetirementFailed"), _) => format!("; {slot} could not be retired, and goes on costing"),
+            (None, true) => format!("; {slot} waits for its retirement"),
+            _ => String::new(),
+        }
+    }
+
+    fn what_next(&self) -> String {
+        let service = &self.service;
+        let candidate = self.plan.as_ref().map_or_else(String::new, |plan| plan.candidate.slot.to_string());
+        let next = match self.ending.as_deref() {
+            _ if self.undone => format!("find out why it was undone, then start the next release of {service}"),
+            None => format!("spillway status {service}; pause, approve, promote or abort act at the next check"),
+            Some("Promoted" | "SamePromoted" | "AlreadyStable") => "nothing".into(),
+            Some("RolledBack") => self.after_a_rollback(&candidate),
+            Some("StableDead") => {
+                format!("find out why the old version died; start the next release of {service} when there is one")
+            }
+            Some("Refused") => "remove what the second line says, then start it again; nothing was changed".into(),
+            Some("LeaseHeld") => format!(
+                "wait for the execution that the second line names (spillway status {service} --wait), then start it again"
+            ),
+            Some("Outrun") => "nothing: the newer release goes on in its place".into(),
+            Some("SameFailed") => "spillway explain the release that the second line names".into(),
+            Some("LeaseLost" | "LeaseNotFreed" | "Stopped" | "TimedOut") => {
+                format!("spillway status {service}: the guard gives traffic back and frees the lease within minutes")
+            }
+            _ => format!(
+                "look at the routes of {service} now and give the old version all weight by hand; the lease is kept until the guard has done it"
+            ),
+        };
+        format!("Next: {next}.")
+    }
+
+    fn after_a_rollback(&self, candidate: &str) -> String {
+        if self.timeline.iter().any(|entry| entry.what == What::Command { word: Command::Abort }) {
+            return "it was aborted by an operator; start it again when that reason is gone".into();
+        }
+        let failed = |entry: &&Entry| matches!(entry.what, What::Checked { decision: Decision::RollBack, .. });
+        let gate = self.last_check().and_then(|check| {
+            let failed = |finding| finding == spillway_core::decision::gates::Finding::Failed;
+            check.check.evidence.gates.iter().find(|gate| failed(gate.finding) && !gate.dry_run)
+        });
+        let exposed = self.progress.exposed_at;
+        let since = exposed.map_or_else(String::new, |at| format!(" from {at:.0} on"));
+        match (self.timeline.iter().rfind(failed), gate.map(|gate| gate.gate.as_str())) {
+            (Some(_), Some("routes")) => "find out who changed the routes; start it again when nobody else does".into(),
+            (Some(_), Some("hosts")) => {
+                format!("find out why the hosts of {candidate} failed their health checks, then release a fix")
+            }
+            (Some(_), Some("stable_hosts")) => {
+                "heal the old version first: it has no healthy host behind some route".into()
+            }
+            (Some(_), Some(gate)) if gate.starts_with("alarm") => format!("look at {gate}; start again when it is OK"),
+            (Some(_), Some(_)) => format!("read the logs of {candidate}{since}, fix the version, release it again"),
+            (Some(_), None) => "remove what the second line says, or change the policy; then start it again".into(),
+            (None, _) if exposed.is_none() => {
+                format!("read the logs of {candidate}, fix what the second line says, start it again")
+            }
+            (None, _) => "fix what the second line says, then start it again".into(),
+        }
+    }
+}
+
+/// A digest is told by its first digits.
+pub fn short_version(version: &str) -> String {
+    match version.split_once("@sha256:") {
+        Some((repository, digest)) if digest.len() > 12 => format!("{repository}@sha256:{}…", &digest[..12]),
+        _ => version.to_owned(),
+    }
+}
+
+/// With a capital and a full stop.
+fn sentence(text: &str) -> String {
+    let mut letters = text.trim_end_matches('.').chars();
+    match letters.next() {
+        None => String::new(),
+        // Names and numbers stay as they are.
+        Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
+    }
+}
