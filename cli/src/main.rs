@@ -5,6 +5,7 @@ mod judge;
 mod live;
 mod operator;
 mod output;
+mod page;
 mod plot;
 mod policy;
 mod record;
@@ -57,6 +58,7 @@ enum Command {
     Unfreeze(operator::freeze::EndArguments),
     History(operator::history::Arguments),
     Explain(operator::explain::Arguments),
+    Report(operator::report::Arguments),
     Simulate(simulate::Arguments),
     /// Print the JSON Schema of a service definition, for editors.
     Schema,
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Command::Unfreeze(arguments) => operator::freeze::end(&arguments),
         Command::History(arguments) => operator::history::run(&arguments),
         Command::Explain(arguments) => operator::explain::run(&arguments),
+        Command::Report(arguments) => operator::report::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Schema => schema::run(),
     }

@@ -8,6 +8,7 @@ pub mod freeze;
 pub mod history;
 mod past;
 mod release;
+pub mod report;
 pub mod start;
 pub mod status;
 mod wait;

@@ -3,13 +3,13 @@
 use serde_json::Value;
 use spillway_aws::error::ApiError;
 use spillway_aws::executions::{Event, Execution, UNKNOWN_EXECUTION, execution_arn, names};
-use spillway_core::cost::Cost;
 use spillway_core::definition::ServiceName;
 
 use super::World;
 use super::failure::Failure;
 use super::release::{Kind, service_of};
 use crate::record::Record;
+use crate::record::aftermath::{cost, is_told};
 use crate::record::reader::Reader;
 
 /// How long Step Functions keeps what has ended:
@@ -120,14 +120,9 @@ impl World {
     pub async fn add_retirement(&self, record: &mut Record) -> Result<(), ApiError> {
         let Some(arn) = execution_of(&record.arn, self.prefix(), "retire", &record.release) else { return Ok(()) };
         let Some(retirement) = self.known(&arn).await? else { return Ok(()) };
-        record.add_retirement(&retirement);
-        if !record.cost_is_final && retirement.stopped.is_some() {
-            // One that failed has no output.
-            let events =
-                self.machines.latest_events(&arn, |events| events.iter().any(|event| cost(event).is_some())).await?;
-            record.cost = events.iter().find_map(cost).or(record.cost);
-            record.cost_is_final = record.retired();
-        }
+        let enough = |events: &[Event]| events.iter().any(|event| cost(event).is_some());
+        let events = if is_told(&retirement) { Vec::new() } else { self.machines.latest_events(&arn, enough).await? };
+        record.add_retirement(&retirement, &events);
         Ok(())
     }
 
@@ -152,31 +147,37 @@ impl World {
         }
         for arn in found.iter().rev() {
             let Some(undo) = self.known(arn).await? else { continue };
-            if self.is_of(&undo, record).await? {
-                record.add_undo(&undo);
+            if service_of(&undo.input).as_deref() != Some(&record.service) {
+                continue;
+            }
+            if record.plan.is_none() {
+                let mut reader = Reader::new(&record.arn, record.started);
+                // One that cannot be read has no plan to go by.
+                let _ = reader.read(&self.machines.history(&record.arn, 0).await?);
+                record.plan = reader.into_record().plan;
+            }
+            let mut events = self.machines.history(arn, 0).await?;
+            if is_of(&undo, &events, record) {
+                events.reverse();
+                record.add_undo(&undo, &events);
             }
         }
         Ok(())
     }
+}
 
-    /// Whether an execution of the undo's machine was about this release: a recovery names it, and an undo goes by its plan.
-    async fn is_of(&self, undo: &Execution, record: &Record) -> Result<bool, ApiError> {
-        if service_of(&undo.input).as_deref() != Some(&record.service) {
-            return Ok(false);
-        }
-        let input: Value = serde_json::from_str(&undo.input).unwrap_or_default();
-        if let Some(owner) = input["owner"].as_str() {
-            return Ok(owner == record.arn);
-        }
-        let Some(planned) = record.plan.as_ref().and_then(|plan| plan.planned_at) else { return Ok(false) };
-        let events = self.machines.history(&undo.arn, 0).await?;
-        let plan = events.iter().find_map(|event| {
-            let output: Value = serde_json::from_str(event.output.as_deref()?).ok()?;
-            serde_json::from_str::<Value>(output.pointer("/Attributes/plan/S")?.as_str()?).ok()
-        });
-        let found = plan.as_ref().and_then(|plan| plan["planned_at"].as_str()?.parse().ok());
-        Ok(found == Some(planned))
+/// Whether an undo of the service was about this release: a recovery names it, and an undo goes by its plan.
+fn is_of(undo: &Execution, events: &[Event], record: &Record) -> bool {
+    let input: Value = serde_json::from_str(&undo.input).unwrap_or_default();
+    if let Some(owner) = input["owner"].as_str() {
+        return owner == record.arn;
     }
+    let Some(planned) = record.plan.as_ref().and_then(|plan| plan.planned_at) else { return false };
+    let plan = events.iter().find_map(|event| {
+        let output: Value = serde_json::from_str(event.output.as_deref()?).ok()?;
+        serde_json::from_str::<Value>(output.pointer("/Attributes/plan/S")?.as_str()?).ok()
+    });
+    plan.as_ref().and_then(|plan| plan["planned_at"].as_str()?.parse().ok()) == Some(planned)
 }
 
 /// The execution of another machine of the installation that has this name.
@@ -184,12 +185,6 @@ fn execution_of(release: &str, prefix: &str, machine: &str, name: &str) -> Optio
     let (before, _) = release.split_once(&format!(":{prefix}-release:"))?;
     names(release)?;
     Some(format!("{before}:{prefix}-{machine}:{name}"))
-}
-
-/// The cost that an attempt of a retirement has told.
-fn cost(event: &Event) -> Option<Cost> {
-    let output: Value = serde_json::from_str(event.output.as_deref()?).ok()?;
-    serde_json::from_value(output.get("Payload").unwrap_or(&output).get("cost")?.clone()).ok()
 }
 
 fn unreadable(arn: &str, problem: &str) -> Failure {

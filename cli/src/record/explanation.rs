@@ -1,5 +1,6 @@
 //! Why a release ended as it did, in at most five lines.
 
+use jiff::Timestamp;
 use spillway_core::decision::{Command, Decision};
 use spillway_core::figures::count;
 use spillway_core::weight::Percent;
@@ -7,6 +8,9 @@ use spillway_core::weight::Percent;
 use super::Record;
 use super::timeline::{Entry, Tone, What, tone_of};
 use crate::operator::words::length;
+
+/// A time with its day.
+const FULL: &str = "%F %T UTC";
 
 /// The lines, each with what it is about.
 #[derive(Clone, Debug, Default, Eq, PartialEq, serde::Serialize)]
@@ -84,8 +88,9 @@ impl Record {
             _ => &self.cause,
         };
         // The first line says that, and at which weight.
-        let known = format!("rolled back from {}: ", self.progress.weight);
-        cause.strip_prefix(&known).unwrap_or(cause).lines().map(str::trim).collect::<Vec<_>>().join("; ")
+        let known = [format!("rolled back from {}: ", self.progress.weight), "promoted at 100 %: ".to_owned()];
+        let cause = known.iter().find_map(|known| cause.strip_prefix(known)).unwrap_or(cause);
+        cause.lines().map(str::trim).collect::<Vec<_>>().join("; ")
     }
 
     /// Seconds that it took, or has taken up to its last event.
@@ -121,8 +126,18 @@ impl Record {
             _ => String::new(),
         };
         let took = length(self.seconds());
-        let took = if self.ending.is_some() { format!(" after {took}") } else { format!(", for {took} so far") };
+        let took = match self.ended {
+            Some(ended) => format!(" after {took}, {}", ended.strftime(FULL)),
+            None => format!(", for {took} so far"),
+        };
         format!("{}: release {}{} {ended}{at}{took}.", self.service, self.release, version.unwrap_or_default())
+    }
+
+    /// A time of the day that the release ended, or else of its own day.
+    fn clock(&self, at: Timestamp) -> String {
+        let day = |at: Timestamp| at.strftime("%F").to_string();
+        let same = self.ended.is_some_and(|ended| day(ended) == day(at));
+        at.strftime(if same { "%T" } else { FULL }).to_string()
     }
 
     fn affected(&self) -> String {
@@ -142,9 +157,10 @@ impl Record {
             format!(", {} more than at the old version's rate", count(excess))
         };
         format!(
-            "{} {few} of {} failed on the new version{beyond}, as measured until {until:.0}.",
+            "{} {few} of {} failed on the new version{beyond}, as measured until {}.",
             count(candidate.errors),
-            count(candidate.requests)
+            count(candidate.requests),
+            self.clock(until)
         )
     }
 
@@ -166,7 +182,7 @@ impl Record {
             }
             Some("RolledBack") if !self.exposed() => format!("All traffic stayed on {stable}, the old version."),
             Some("RolledBack") => {
-                let since = back.map_or_else(String::new, |entry| format!(" since {:.0}", entry.at));
+                let since = back.map_or_else(String::new, |entry| format!(", since {}", self.clock(entry.at)));
                 format!(
                     "All traffic is on {stable}, the old version{since}{}.",
                     self.retirement(&candidate.to_string())
@@ -204,7 +220,8 @@ impl Record {
         let next = match self.ending.as_deref() {
             _ if self.undone => format!("find out why it was undone, then start the next release of {service}"),
             None => format!("spillway status {service}; pause, approve, promote or abort act at the next check"),
-            Some("Promoted" | "SamePromoted" | "AlreadyStable") => "nothing".into(),
+            Some("Promoted") => "nothing; an undo is possible until the next release is planned".into(),
+            Some("SamePromoted" | "AlreadyStable") => "nothing".into(),
             Some("RolledBack") => self.after_a_rollback(&candidate),
             Some("StableDead") => {
                 format!("find out why the old version died; start the next release of {service} when there is one")
@@ -235,7 +252,7 @@ impl Record {
             check.check.evidence.gates.iter().find(|gate| failed(gate.finding) && !gate.dry_run)
         });
         let exposed = self.progress.exposed_at;
-        let since = exposed.map_or_else(String::new, |at| format!(" from {at:.0} on"));
+        let since = exposed.map_or_else(String::new, |at| format!(" from {} on", self.clock(at)));
         match (self.timeline.iter().rfind(failed), gate.map(|gate| gate.gate.as_str())) {
             (Some(_), Some("routes")) => "find out who changed the routes; start it again when nobody else does".into(),
             (Some(_), Some("hosts")) => {

@@ -3,7 +3,7 @@
 //! [`reader`] makes it from events, all at once or as they come; [`file`] has the events of a history in a file;
 //! [`timeline`] is what happened, and [`check`] what each look at the metrics saw.
 
-mod aftermath;
+pub mod aftermath;
 pub mod check;
 mod explanation;
 pub mod file;

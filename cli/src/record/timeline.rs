@@ -271,11 +271,65 @@ fn said(word: Command) -> &'static str {
     }
 }
 
-/// The timeline without what repeats itself: of checks that decide the same at the same weight, the first one.
-pub fn essential(timeline: &[Entry]) -> impl Iterator<Item = &Entry> {
-    let mut before = None;
-    timeline.iter().filter(move |entry| {
-        let What::Checked { weight, decision } = entry.what else { return true };
-        before.replace((weight, decision)) != Some((weight, decision))
-    })
+/// The timeline as people read it: without what repeats itself. Of checks in a row that decide the same at the same weight
+/// the first is told, and none that the next entry tells of; and of a reason, what the entry before has not said.
+pub fn told(timeline: &[Entry]) -> Vec<(&Entry, &str)> {
+    let mut told: Vec<(&Entry, &str)> = Vec::new();
+    let (mut decided, mut said) = (None, "");
+    for (index, entry) in timeline.iter().enumerate() {
+        if let What::Checked { weight, decision } = entry.what {
+            let next = timeline.get(index + 1);
+            let repeated = next.is_some_and(|next| next.why == entry.why && !matches!(next.what, What::Checked { .. }));
+            if decided.replace((weight, decision)) == Some((weight, decision)) || repeated {
+                continue;
+            }
+        }
+        let new = match entry.why.strip_prefix(said) {
+            Some(rest) if !said.is_empty() && (rest.is_empty() || rest.starts_with("; ")) => {
+                rest.trim_start_matches("; ")
+            }
+            _ => &entry.why,
+        };
+        if !entry.why.is_empty() {
+            said = &entry.why;
+        }
+        told.push((entry, new));
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_repeats_itself_is_told_once() {
+        let weight = Percent::whole(10);
+        let entry = |what: What, why: &str| Entry { at: Timestamp::UNIX_EPOCH, what, why: why.into() };
+        let checked = |decision, why: &str| entry(What::Checked { weight, decision }, why);
+        let timeline = [
+            checked(Decision::Continue, "a"),
+            checked(Decision::Continue, "b"),
+            checked(Decision::Hold, "c"),
+            entry(What::HoldBegan { weight }, "c"),
+            checked(Decision::Hold, "d"),
+            checked(Decision::RollBack, "e"),
+            entry(What::RollingBack, "e"),
+            entry(What::GivingBack { done: true }, "e; 2 slot-hours"),
+            entry(What::RetirementStarted, ""),
+            entry(What::Ended { ending: "RolledBack".into() }, "e; 2 slot-hours"),
+        ];
+        let lines: Vec<String> = told(&timeline).iter().map(|(entry, why)| format!("{}: {why}", entry.what)).collect();
+        assert_eq!(
+            lines,
+            [
+                "check at 10 %: continue: a",
+                "hold begins at 10 %: c",
+                "rollback begins: e",
+                "all traffic is back: 2 slot-hours",
+                "retirement begins: ",
+                "RolledBack: ",
+            ]
+        );
+    }
 }

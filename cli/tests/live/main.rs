@@ -5,6 +5,7 @@ mod aws;
 // Each theme on its own.
 mod faults;
 mod operator;
+mod record;
 mod refusals;
 
 use std::io::Write;

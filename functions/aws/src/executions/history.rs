@@ -82,10 +82,11 @@ impl StateMachines {
 }
 
 fn event(told: HistoryEvent) -> Event {
-    let (seconds, nanoseconds) = (told.timestamp.secs(), told.timestamp.subsec_nanos());
+    // Told to the millisecond, as a floating-point number.
+    let milliseconds = told.timestamp.secs() * 1000 + i64::from((told.timestamp.subsec_nanos() + 500_000) / 1_000_000);
     let mut event = Event {
         id: told.id,
-        at: Timestamp::new(seconds, i32::try_from(nanoseconds).unwrap_or(0)).unwrap_or_default(),
+        at: Timestamp::from_millisecond(milliseconds).unwrap_or_default(),
         kind: told.r#type.as_str().to_owned(),
         ..Event::default()
     };
