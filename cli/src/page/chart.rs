@@ -253,14 +253,14 @@ mod tests {
         }
         let texts: Vec<String> =
             chart(60.0, Scale::Log(0.1, 2e9)).levels(100.0).into_iter().map(|(_, text)| text).collect();
-        assert_eq!(texts.join(","), "1,100,10000,1e6,1e8");
+        assert_eq!(texts.join(","), "1,1000,1e6,1e9");
     }
 
     #[test]
     fn times_are_clock_times() {
         for (seconds, expected) in [
             (60.0, "06:00:40,06:00:50,06:01:00,06:01:10,06:01:20"),
-            (3600.0, "06:10,06:20,06:30,06:40,06:50,07:00"),
+            (3600.0, "06:10,06:20,06:30,06:40,06:50"),
             (86400.0 * 9.0, "Nov 24,Nov 25,Nov 26,Nov 27,Nov 28,Nov 29,Nov 30,Dec 01,Dec 02"),
         ] {
             let texts: Vec<String> =

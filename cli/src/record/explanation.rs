@@ -50,7 +50,8 @@ impl Record {
     /// How it ended, for people.
     pub fn outcome(&self) -> &str {
         match self.ending.as_deref() {
-            _ if self.undone => "undone",
+            Some("Promoted") if self.undone => "undone",
+            Some("Stopped" | "TimedOut") if self.undone => "recovered",
             None => "running",
             Some("Promoted") => "promoted",
             Some("SamePromoted") => "promoted by another release",
@@ -73,7 +74,7 @@ impl Record {
     /// How the outcome is meant.
     pub fn tone(&self) -> Tone {
         match &self.ending {
-            _ if self.undone => Tone::Bad,
+            Some(_) if self.undone => Tone::Bad,
             None => Tone::Plain,
             Some(ending) => tone_of(ending),
         }
@@ -103,7 +104,7 @@ impl Record {
         let version = self.version.as_ref().map(|version| format!(" ({})", short_version(&version.to_string())));
         let at = if self.exposed() { format!(" at {}", self.progress.weight) } else { String::new() };
         let ended = match self.ending.as_deref() {
-            _ if self.undone => "was promoted, and then undone",
+            Some("Promoted") if self.undone => "was promoted, and then undone",
             None => "is running",
             Some("Promoted") => "was promoted",
             Some("SamePromoted") => "shared the end of another release of the same version, which was promoted",
@@ -122,7 +123,7 @@ impl Record {
             Some(_) => "failed",
         };
         let at = match self.ending.as_deref() {
-            None | Some("RolledBack" | "RollBackFailed" | "Stopped" | "TimedOut") if !self.undone => at,
+            None | Some("RolledBack" | "RollBackFailed" | "Stopped" | "TimedOut") => at,
             _ => String::new(),
         };
         let took = length(self.seconds());
@@ -218,7 +219,10 @@ impl Record {
         let service = &self.service;
         let candidate = self.plan.as_ref().map_or_else(String::new, |plan| plan.candidate.slot.to_string());
         let next = match self.ending.as_deref() {
-            _ if self.undone => format!("find out why it was undone, then start the next release of {service}"),
+            Some("Promoted") if self.undone => {
+                format!("find out why it was undone, then start the next release of {service}")
+            }
+            Some(_) if self.undone => "start it again; the guard has given traffic back and freed the lease".into(),
             None => format!("spillway status {service}; pause, approve, promote or abort act at the next check"),
             Some("Promoted") => "nothing; an undo is possible until the next release is planned".into(),
             Some("SamePromoted" | "AlreadyStable") => "nothing".into(),
@@ -232,7 +236,8 @@ impl Record {
             ),
             Some("Outrun") => "nothing: the newer release goes on in its place".into(),
             Some("SameFailed") => "spillway explain the release that the second line names".into(),
-            Some("LeaseLost" | "LeaseNotFreed" | "Stopped" | "TimedOut") => {
+            Some("LeaseLost") => format!("spillway status {service} tells who has it now"),
+            Some("LeaseNotFreed" | "Stopped" | "TimedOut") => {
                 format!("spillway status {service}: the guard gives traffic back and frees the lease within minutes")
             }
             _ => format!(
@@ -287,5 +292,116 @@ fn sentence(text: &str) -> String {
         None => String::new(),
         // Names and numbers stay as they are.
         Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use spillway_aws::executions::Status;
+
+    fn ended(ending: &str, cause: &str) -> Record {
+        Record {
+            service: "shop".into(),
+            status: if ending == "Promoted" { Status::Succeeded } else { Status::Failed },
+            ending: Some(ending.into()),
+            cause: cause.into(),
+            ended: Some("2026-11-23T06:01:05Z".parse().unwrap()),
+            ..Record::begun(
+                "arn:aws:states:r:1:execution:spillway-release:r-1",
+                "2026-11-23T06:00:00Z".parse().unwrap(),
+            )
+        }
+    }
+
+    const ENDINGS: [&str; 14] = [
+        "Promoted",
+        "AlreadyStable",
+        "SamePromoted",
+        "RolledBack",
+        "StableDead",
+        "Refused",
+        "LeaseHeld",
+        "Outrun",
+        "SameFailed",
+        "LeaseLost",
+        "LeaseNotFreed",
+        "RollBackFailed",
+        "Stopped",
+        "TimedOut",
+    ];
+
+    #[test]
+    fn every_ending_has_at_most_five_lines_and_something_to_do() {
+        let rolled_back = Record::from_file(include_str!("../../tests/cmd/rolled-back.history.json")).unwrap();
+        let machine: serde_json::Value =
+            serde_json::from_str(include_str!("../../../statemachine/release.asl.json")).unwrap();
+        let states = machine["States"].as_object().unwrap().iter();
+        let ends = states.filter(|(_, state)| matches!(state["Type"].as_str(), Some("Succeed" | "Fail")));
+        for (ending, _) in ends {
+            assert!(ENDINGS.contains(&ending.as_str()), "{ending} is an ending that is not explained");
+        }
+        for ending in ENDINGS {
+            for record in [ended(ending, "a\nb"), Record { ending: Some(ending.into()), ..rolled_back.clone() }] {
+                let explanation = record.explanation();
+                let lines: Vec<&str> = explanation.lines().collect();
+                assert!((3..=5).contains(&lines.len()), "{lines:?}");
+                assert!(lines.iter().all(|line| !line.contains('\n') && line.ends_with('.')), "{lines:?}");
+                assert!(lines[0].contains("release ") && lines.last().unwrap().starts_with("Next: "), "{lines:?}");
+                assert_ne!(record.outcome(), ending, "{ending} has no words");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_tells_every_reason_and_that_nothing_was_changed() {
+        let refused = ended("Refused", "ReleaseRefused: an alarm fires\n  no healthy host");
+        let lines: Vec<String> = refused.explanation().lines().map(ToOwned::to_owned).collect();
+        assert_eq!(
+            lines,
+            [
+                "shop: release r-1 was refused after 1 min 5 s, 2026-11-23 06:01:05 UTC.",
+                "ReleaseRefused: an alarm fires; no healthy host.",
+                "No user reached the new version.",
+                "Traffic was not touched.",
+                "Next: remove what the second line says, then start it again; nothing was changed.",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_to_do_after_a_rollback_depends_on_what_failed() {
+        let record = Record::from_file(include_str!("../../tests/cmd/rolled-back.history.json")).unwrap();
+        let next = |change: fn(&mut Record)| {
+            let mut record = record.clone();
+            change(&mut record);
+            record.explanation().next
+        };
+        let fail = |record: &mut Record, gate: &str| {
+            let gates = &mut record.checks.last_mut().unwrap().check.evidence.gates;
+            gates[0].finding = spillway_core::decision::gates::Finding::Failed;
+            gate.clone_into(&mut gates[0].gate);
+        };
+        assert!(next(|_| ()).starts_with("Next: read the logs of blue from "));
+        for gate in ["routes", "hosts", "stable_hosts", "alarm checkout-orders"] {
+            let mut record = record.clone();
+            fail(&mut record, gate);
+            let next = record.explanation().next;
+            assert!(!next.contains("read the logs"), "{gate}: {next}");
+        }
+        let aborted = next(|record| {
+            let at = record.started;
+            record.timeline.push(Entry { at, what: What::Command { word: Command::Abort }, why: String::new() });
+        });
+        assert!(aborted.contains("aborted by an operator"), "{aborted}");
+    }
+
+    #[test]
+    fn an_undo_and_a_recovery_are_told_apart() {
+        let undone = Record { undone: true, ..ended("Promoted", "") };
+        let recovered = Record { undone: true, ..ended("Stopped", "") };
+        assert_eq!((undone.outcome(), recovered.outcome()), ("undone", "recovered"));
+        assert!(undone.explanation().what.contains("was promoted, and then undone"));
+        assert!(recovered.explanation().next.contains("the guard has given traffic back"));
     }
 }

@@ -8,6 +8,8 @@ pub mod check;
 mod explanation;
 pub mod file;
 pub mod reader;
+#[cfg(test)]
+mod tests;
 pub mod timeline;
 
 use jiff::Timestamp;
@@ -122,7 +124,14 @@ impl Record {
         };
         let mut reader = Reader::new("", first.at);
         reader.read(&events)?;
-        Ok(reader.into_record())
+        let record = reader.into_record();
+        let input = first.input.as_deref().and_then(|input| serde_json::from_str::<serde_json::Value>(input).ok());
+        if record.service.is_empty() || input.is_none_or(|input| input.get("version").is_none()) {
+            return Err(
+                "it is not a release's: its input has no service and version; allowed: the history of a release".into(),
+            );
+        }
+        Ok(record)
     }
 
     /// The latest check.

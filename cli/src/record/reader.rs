@@ -20,39 +20,42 @@ use crate::operator::ending::readable;
 /// What a failed condition is called: an expected answer, and no failure.
 const CONDITION: &str = "ConditionalCheckFailed";
 
-/// The states of the release machine that are read.
-mod states {
-    /// Those that wait for a lease that another execution holds.
-    pub const WAITING: [&str; 3] = ["Queue", "Supersede", "WaitForLease"];
-    /// Those that take the lease.
-    pub const ACQUIRING: [&str; 3] = ["AcquireLease", "AcquireInTurn", "AdoptLease"];
-    /// Says whose turn it is.
-    pub const TURN: &str = "TakeTurn";
-    /// Plans.
-    pub const PLAN: &str = "PlanRelease";
-    /// Attaches the candidate at weight 0.
-    pub const ATTACH: &str = "AttachCandidate";
-    /// Prepares the candidate.
-    pub const PREPARE: &str = "PrepareCandidate";
-    /// Leads testers to the candidate.
-    pub const TEST: &str = "OpenTestRoutes";
-    /// Sets weights.
-    pub const SHIFT: &str = "ShiftWeight";
-    /// Reads the operator's word.
-    pub const COMMAND: &str = "RenewForCheck";
-    /// Checks.
-    pub const CHECK: &str = "EvaluateHealth";
-    /// Those that ask a hook.
-    pub const HOOKS: [&str; 3] = ["AskBeforeTraffic", "AskHook", "AskAfterRollback"];
-    /// Those that roll back.
-    pub const ROLLBACK: [&str; 2] = ["RollBackPromptly", "RollBack"];
-    /// The first of a rollback.
-    pub const ROLLBACK_BEGINS: [&str; 3] = ["RollBackPromptly", "RenewForRollBack", "WaitOutLease"];
-    /// Those that call people.
-    pub const PAGES: [&str; 2] = ["PageHeld", "PageOperator"];
-    /// Those that start the retirement.
-    pub const RETIRE: [&str; 3] = ["RetireStable", "RetireCandidate", "RetireDead"];
-}
+/// The states of the release machine that are read: those that wait for a lease that another execution holds;
+const WAITING: &[&str] = &["Queue", "Supersede", "WaitForLease"];
+/// that take the lease;
+const ACQUIRING: &[&str] = &["AcquireLease", "AcquireInTurn", "AdoptLease"];
+/// that ask a hook;
+const HOOKS: &[&str] = &["AskBeforeTraffic", "AskHook", "AskAfterRollback"];
+/// that begin a rollback;
+const ROLLBACK_BEGINS: &[&str] = &["RollBackPromptly", "RenewForRollBack", "WaitOutLease"];
+/// that roll back;
+const ROLLBACK: &[&str] = &["RollBackPromptly", "RollBack"];
+/// that call people;
+const PAGES: &[&str] = &["PageHeld", "PageOperator"];
+/// that start the retirement;
+const RETIRE: &[&str] = &["RetireStable", "RetireCandidate", "RetireDead"];
+/// and that do one thing each.
+const TURN: &str = "TakeTurn";
+const PLAN: &str = "PlanRelease";
+const ATTACH: &str = "AttachCandidate";
+const PREPARE: &str = "PrepareCandidate";
+const TEST: &str = "OpenTestRoutes";
+const SHIFT: &str = "ShiftWeight";
+const COMMAND: &str = "RenewForCheck";
+const CHECK: &str = "EvaluateHealth";
+
+/// All of them.
+#[cfg(test)]
+pub const STATES: &[&[&str]] = &[
+    WAITING,
+    ACQUIRING,
+    HOOKS,
+    ROLLBACK_BEGINS,
+    ROLLBACK,
+    PAGES,
+    RETIRE,
+    &[TURN, PLAN, ATTACH, PREPARE, TEST, SHIFT, COMMAND, CHECK],
+];
 
 /// A record in the making.
 #[derive(Clone, Debug)]
@@ -151,12 +154,12 @@ impl Reader {
 
     fn entered(&mut self, event: &Event) {
         let state = event.state.as_deref().unwrap_or_default();
-        if states::WAITING.contains(&state)
+        if WAITING.contains(&state)
             && !matches!(self.record.timeline.last(), Some(Entry { what: What::WaitingForTurn, .. }))
         {
             self.tell(event.at, What::WaitingForTurn, self.missing.clone());
         }
-        if states::ROLLBACK_BEGINS.contains(&state) && !self.rolling_back {
+        if ROLLBACK_BEGINS.contains(&state) && !self.rolling_back {
             self.rolling_back = true;
             self.tell(event.at, What::RollingBack, self.failure.clone());
         }
@@ -168,29 +171,29 @@ impl Reader {
         let answer = output.get("Payload").unwrap_or(output);
         let state = self.record.state.clone();
         match state.as_str() {
-            states::TURN => self.missing = text(answer, "reason"),
-            states::PLAN => self.planned(at, answer)?,
-            states::ATTACH | states::SHIFT => self.shifted(at, &state, answer)?,
-            states::PREPARE => self.prepared(at, answer),
-            states::TEST => self.tell(at, What::TestRoutesOpened, ""),
-            states::COMMAND => {
+            TURN => self.missing = text(answer, "reason"),
+            PLAN => self.planned(at, answer)?,
+            ATTACH | SHIFT => self.shifted(at, &state, answer)?,
+            PREPARE => self.prepared(at, answer),
+            TEST => self.tell(at, What::TestRoutesOpened, ""),
+            COMMAND => {
                 let word = answer.pointer("/Attributes/command/S").cloned().unwrap_or_default();
                 self.heard(at, serde_json::from_value(word).unwrap_or_default());
             }
-            states::CHECK => self.checked(at, answer)?,
-            state if states::ACQUIRING.contains(&state) => {
+            CHECK => self.checked(at, answer)?,
+            state if ACQUIRING.contains(&state) => {
                 let owner = answer.pointer("/Attributes/owner/S").and_then(Value::as_str);
                 if let Some(owner) = owner.filter(|_| self.record.arn.is_empty()) {
                     owner.clone_into(&mut self.record.arn);
                     names(owner).map_or(owner, |(_, name)| name).clone_into(&mut self.record.release);
                 }
             }
-            state if states::HOOKS.contains(&state) => {
+            state if HOOKS.contains(&state) => {
                 self.tell(at, What::HookAnswered { point: self.asked }, hook_words(answer));
             }
-            state if states::ROLLBACK.contains(&state) => self.gave_back(at, answer),
-            state if states::PAGES.contains(&state) => self.tell(at, What::Paged, ""),
-            state if states::RETIRE.contains(&state) => self.tell(at, What::RetirementStarted, ""),
+            state if ROLLBACK.contains(&state) => self.gave_back(at, answer),
+            state if PAGES.contains(&state) => self.tell(at, What::Paged, ""),
+            state if RETIRE.contains(&state) => self.tell(at, What::RetirementStarted, ""),
             _ => {}
         }
         Ok(())
@@ -221,7 +224,7 @@ impl Reader {
         let (from, to) = (self.record.weight, progress.weight);
         self.record.weight = to;
         self.record.progress = progress;
-        let what = if state == states::ATTACH { What::Attached } else { What::Shifted { from, to } };
+        let what = if state == ATTACH { What::Attached } else { What::Shifted { from, to } };
         self.tell(at, what, "");
         Ok(())
     }
@@ -334,7 +337,7 @@ impl Reader {
         let why = if cause.is_empty() || cause.starts_with(&error) { cause } else { format!("{error}: {cause}") };
         let why = if why.is_empty() { error } else { why };
         let state = self.record.state.clone();
-        if states::HOOKS.contains(&state.as_str()) {
+        if HOOKS.contains(&state.as_str()) {
             self.tell(event.at, What::HookAnswered { point: self.asked }, why);
         } else {
             self.failure.clone_from(&why);
