@@ -76,7 +76,8 @@ impl Chart {
         html! {
             svg class=(class) viewBox=(format!("0 0 {width} {height}")) role="img" aria-label=(self.label)
                 xmlns="http://www.w3.org/2000/svg" {
-                clipPath id=(clip) { rect x=(left) y=(top) width=(plot_width) height=(plot_height) {} }
+                // A line along the edge is as thick as any other.
+                clipPath id=(clip) { rect x=(left) y=(top - 2.0) width=(plot_width) height=(plot_height + 4.0) {} }
                 @for (value, text) in self.levels(plot_height) {
                     @let y = round(self.y(value, frame));
                     line class="grid" x1=(left) x2=(width - right) y1=(y) y2=(y) {}
