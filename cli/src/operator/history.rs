@@ -17,6 +17,7 @@ use super::release::service_of;
 use super::words::length;
 use super::{Installation, World, past, reading, run as run_operator};
 use crate::output;
+use crate::record::check::Checked;
 use crate::record::{Record, short_version};
 
 /// Releases are looked at so many at a time: Step Functions lets 15 a second be described for long.
@@ -158,8 +159,8 @@ fn listed(record: &Record) -> Value {
         "started": record.started,
         "ended": record.ended,
         "seconds": record.seconds(),
-        "candidate": check.map(|check| check.candidate()),
-        "stable": check.map(|check| check.stable()),
+        "candidate": check.map(Checked::candidate),
+        "stable": check.map(Checked::stable),
         "errors_beyond_stable": record.excess_errors(),
         "cost": record.cost,
         "cost_is_final": record.cost_is_final,

@@ -9,11 +9,13 @@ use super::chart::{Chart, Mark, Scale, nice};
 use super::plan;
 use super::series::{self, Evidence, Group, interval};
 use crate::record::Record;
-use crate::record::check::suspicious_at;
-use crate::record::timeline::What;
+use crate::record::check::{Hosts, Share, suspicious_at};
+use crate::record::timeline::{What, decided};
 
 /// A table lists so many rows at most.
 const MOST_ROWS: usize = 60;
+/// So many checks are listed at most: a day of them would be a megabyte.
+const MOST_CHECKS: usize = 300;
 
 /// The weights, and where the requests were.
 pub fn weights(record: &Record, groups: &[Group<'_>]) -> Markup {
@@ -149,6 +151,32 @@ fn one_gate(record: &Record, index: usize, evidence: &Evidence) -> Markup {
 }
 
 const VERSIONS: &[(&str, &str)] = &[("line candidate", "new version"), ("line stable", "old version")];
+
+/// The checks, the latest of them if they are many.
+pub fn checks(record: &Record) -> Markup {
+    let hosts = |hosts: Option<Hosts>| {
+        hosts.map_or("-".to_owned(), |hosts| format!("{} of {}", hosts.healthy, hosts.registered))
+    };
+    let skipped = record.checks.len().saturating_sub(MOST_CHECKS);
+    let caption = match skipped {
+        0 => format!("All {} checks", record.checks.len()),
+        _ => format!("The latest {MOST_CHECKS} of {} checks", record.checks.len()),
+    };
+    let rows = record.checks[skipped..].iter().map(|check| {
+        vec![
+            time(check.at),
+            check.weight().to_string(),
+            check.share().and_then(Share::fraction).map_or("-".into(), percent),
+            decided(check.check.decision).to_owned(),
+            hosts(check.candidate_hosts()),
+            hosts(check.stable_hosts()),
+            short(check.check.evidence.e_unhealthy),
+            check.check.reason.clone(),
+        ]
+    });
+    let header = ["time (UTC)", "weight", "observed share", "decision", "healthy, new", "healthy, old", "E", "reason"];
+    table(&caption, &header, rows)
+}
 
 /// Holds, waits and the rollback, behind everything else.
 fn background(record: &Record) -> Vec<Mark> {

@@ -115,6 +115,7 @@ fn timeline(record: &Record) -> Markup {
                     }
                 }
             }
+            @if !record.checks.is_empty() { (figures::checks(record)) }
         }
     }
 }

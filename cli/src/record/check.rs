@@ -50,11 +50,6 @@ impl Checked {
         self.check.progress.weight
     }
 
-    /// What its judge's line says of errors.
-    pub fn summary(&self) -> &str {
-        &self.check.evidence.summary
-    }
-
     /// A gate's report.
     pub fn gate(&self, name: &str) -> Option<&GateReport> {
         self.check.evidence.gates.iter().find(|gate| gate.gate == name)
