@@ -5,6 +5,7 @@ mod aws;
 // Each theme on its own.
 mod faults;
 mod operator;
+mod past;
 mod record;
 mod refusals;
 
