@@ -14,9 +14,9 @@ use chromium::Chromium;
 /// Least contrast of text: <https://www.w3.org/TR/WCAG22/#contrast-minimum>.
 const CONTRAST: f64 = 4.5;
 
-/// The report of a recorded release, in a file.
-fn report(history: &str) -> PathBuf {
-    let page = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{history}.html"));
+/// The report of a recorded release, in a file of this test's own.
+fn report(test: &str, history: &str) -> PathBuf {
+    let page = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{history}.html"));
     let from = format!("tests/cmd/{history}.history.json");
     let output = Command::new(env!("CARGO_BIN_EXE_spillway"))
         .args(["report", "--from", &from, "--html"])
@@ -54,7 +54,7 @@ const ROLLED_BACK: [&str; 9] = [
 #[test]
 fn the_page_needs_nothing_but_itself() {
     for history in ["promoted", "rolled-back"] {
-        let page = std::fs::read_to_string(report(history)).unwrap();
+        let page = std::fs::read_to_string(report("alone", history)).unwrap();
         for part in ["<script", "src=", "@import", "url(http", "onload", "onclick"] {
             assert!(!page.contains(part), "{history}: {part}");
         }
@@ -65,7 +65,7 @@ fn the_page_needs_nothing_but_itself() {
         let figures = page.matches("<figure").count();
         assert_eq!(figures + 1, page.matches("<details").count(), "{history}: a table for each figure, and the checks");
     }
-    let page = std::fs::read_to_string(report("rolled-back")).unwrap();
+    let page = std::fs::read_to_string(report("alone", "rolled-back")).unwrap();
     for part in ROLLED_BACK {
         assert!(page.contains(part), "{part}");
     }
@@ -95,7 +95,7 @@ fn a_browser_shows_it_without_a_complaint() {
     let Some(mut browser) = browser("complaints") else { return };
     for history in ["promoted", "rolled-back"] {
         browser.show(1280, "light", "");
-        browser.open(&report(history));
+        browser.open(&report("complaints", history));
         let text = browser.ask("document.body.innerText");
         let title = browser.ask("document.title");
         let outcome = history.replace('-', " ");
@@ -120,7 +120,7 @@ fn a_browser_shows_it_without_a_complaint() {
 fn it_fits_on_a_phone_and_can_be_read_in_any_light() {
     let Some(mut browser) = browser("fits") else { return };
     for history in ["promoted", "rolled-back"] {
-        browser.open(&report(history));
+        browser.open(&report("fits", history));
         for (width, scheme, media) in
             [(375, "light", ""), (375, "dark", ""), (1280, "light", ""), (1280, "dark", ""), (800, "dark", "print")]
         {
@@ -174,7 +174,7 @@ impl Pixels {
 #[test]
 fn its_pictures_are_drawn() {
     let Some(mut browser) = browser("pictures") else { return };
-    browser.open(&report("rolled-back"));
+    browser.open(&report("pictures", "rolled-back"));
     let [candidate, stable, evidence, limit] =
         [[0xb4, 0x46, 0x0a], [0x18, 0x58, 0xc4], [0x6b, 0x3f, 0xb5], [0xb3, 0x23, 0x1c]];
     let dark = [[0xf5, 0x9a, 0x5c], [0x7d, 0xb0, 0xff], [0xbf, 0xa0, 0xff], [0xff, 0x9d, 0x94]];
