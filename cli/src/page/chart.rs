@@ -198,7 +198,14 @@ impl Chart {
         // A label needs room on both sides.
         let room = self.seconds * 24.0 / width;
         let all = all.map(|(second, at)| (since(second), at)).take_while(|(at, _)| *at <= self.seconds - room / 2.0);
-        all.filter(|(at, _)| *at >= room).map(|(at, time)| (at, time.strftime(form).to_string())).collect()
+        all.filter(|(at, _)| *at >= room)
+            .map(|(at, time)| {
+                (
+                    at,
+                    time.strftime(if step >= 60 && time.as_second() % 86400 == 0 { "%b %d" } else { form }).to_string(),
+                )
+            })
+            .collect()
     }
 }
 

@@ -31,7 +31,7 @@ pub fn weights(record: &Record, groups: &[Group<'_>]) -> Markup {
     let rows = groups.iter().map(|group| {
         let [candidate, stable] = group.errors();
         vec![
-            time(group.began),
+            time(record, group.began),
             group.weight().to_string(),
             group.share().map_or("-".into(), percent),
             count(candidate.requests),
@@ -64,7 +64,7 @@ pub fn errors(record: &Record, groups: &[Group<'_>]) -> Markup {
         figure {
             (legend(VERSIONS, record))
             (chart.pictures(false))
-            (rate_table("Errors by metric period", groups, &counts, phi))
+            (rate_table(record, "Errors by metric period", groups, &counts, phi))
         }
     }
 }
@@ -95,7 +95,7 @@ pub fn latency(record: &Record, groups: &[Group<'_>]) -> Markup {
                 figure {
                     figcaption { "Slower than " (plan::seconds(*seconds)) " (" (names) ")" }
                     (drawn.pictures(true))
-                    (rate_table(&format!("Answers slower than {}", plan::seconds(*seconds)), groups, &counts, phi))
+                    (rate_table(record, &format!("Answers slower than {}", plan::seconds(*seconds)), groups, &counts, phi))
                 }
             }
         }
@@ -127,7 +127,9 @@ fn one_gate(record: &Record, index: usize, evidence: &Evidence) -> Markup {
     let level = if good { "enough" } else { "limit" };
     marks.push(Mark::Level(level, *proof_at, format!("proof at {}", count(*proof_at))));
     marks.push(Mark::Line("evidence", values.clone()));
-    marks.push(Mark::Dots("evidence", values.clone()));
+    if values.len() <= MOST_ROWS {
+        marks.push(Mark::Dots("evidence", values.clone()));
+    }
     let proven = last >= *proof_at;
     let verdict = if proven { ">=" } else { "<" };
     let label =
@@ -136,7 +138,11 @@ fn one_gate(record: &Record, index: usize, evidence: &Evidence) -> Markup {
     let rows = thinned(values).into_iter().map(|(at, value)| {
         let began = series::beginning(record);
         let at = began.checked_add(jiff::SignedDuration::from_secs_f64(at)).unwrap_or(began);
-        vec![time(at), short(value), format!("{} {}", if value >= *proof_at { ">=" } else { "<" }, count(*proof_at))]
+        vec![
+            time(record, at),
+            short(value),
+            format!("{} {}", if value >= *proof_at { ">=" } else { "<" }, count(*proof_at)),
+        ]
     });
     html! {
         figure {
@@ -164,7 +170,7 @@ pub fn checks(record: &Record) -> Markup {
     };
     let rows = record.checks[skipped..].iter().map(|check| {
         vec![
-            time(check.at),
+            time(record, check.at),
             check.weight().to_string(),
             check.share().and_then(Share::fraction).map_or("-".into(), percent),
             decided(check.check.decision).to_owned(),
@@ -220,14 +226,14 @@ fn with_rates(mut marks: Vec<Mark>, counts: &[(f64, [Counts; 2])], phi: f64) -> 
     (marks, most)
 }
 
-fn rate_table(caption: &str, groups: &[Group<'_>], counts: &[(f64, [Counts; 2])], phi: f64) -> Markup {
+fn rate_table(record: &Record, caption: &str, groups: &[Group<'_>], counts: &[(f64, [Counts; 2])], phi: f64) -> Markup {
     let rate = |counts: Counts| match (counts.error_rate(), interval(counts, phi)) {
         (Some(rate), Some((lower, upper))) => format!("{} ({} to {})", percent(rate), percent(lower), percent(upper)),
         _ => "-".into(),
     };
     let of = |counts: Counts| format!("{} of {}", count(counts.errors), count(counts.requests));
     let rows = std::iter::zip(groups, counts).map(|(group, (_, [candidate, stable]))| {
-        vec![time(group.began), of(*candidate), rate(*candidate), of(*stable), rate(*stable)]
+        vec![time(record, group.began), of(*candidate), rate(*candidate), of(*stable), rate(*stable)]
     });
     table(caption, &["from (UTC)", "new version", "rate (95 %)", "old version", "rate (95 %)"], rows)
 }
@@ -297,7 +303,10 @@ fn thinned(values: &[(f64, f64)]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// A time of day, in UTC.
-pub fn time(at: Timestamp) -> String {
-    at.strftime("%H:%M:%S").to_string()
+/// A time of day, in UTC; with its day where the release lasted into another one.
+pub fn time(record: &Record, at: Timestamp) -> String {
+    let day = |at: Timestamp| at.strftime("%F").to_string();
+    let last = record.timeline.last().map_or(record.started, |entry| entry.at);
+    let form = if day(record.started) == day(last) { "%T" } else { "%b %d %T" };
+    at.strftime(form).to_string()
 }

@@ -109,7 +109,7 @@ fn timeline(record: &Record) -> Markup {
             ol class="timeline" {
                 @for (entry, why) in told(&record.timeline) {
                     li class=(class(entry.what.tone())) {
-                        time datetime=(entry.at) { (figures::time(entry.at)) }
+                        time datetime=(entry.at) { (figures::time(record, entry.at)) }
                         span class="what" { span class="icon" aria-hidden="true" { (icon(entry.what.tone())) } " " (entry.what) }
                         @if !why.is_empty() { span class="why" { (why) } }
                     }
