@@ -11,10 +11,13 @@ use spillway_core::judge::replay::{Judged, Opinion, Policy, replay};
 use spillway_core::judge::sequential::{ADVANCE, ERRORS, Horizon};
 
 use crate::input::{Fault, read};
-use crate::{history, output, policy};
+use crate::record::Record;
+use crate::{output, policy};
 
 /// Periods that a release is planned for where no policy says so.
 const PLANNED: usize = 80;
+/// Of a release that was turned away.
+const NO_PLAN: &str = "there is no plan in it; allowed: the history of a release that got as far as planning";
 /// More malformed lines than this are not listed.
 const MOST_FAULTS: usize = 20;
 
@@ -80,8 +83,9 @@ fn judge(arguments: &Arguments) -> Result<Vec<Judged>, Fault> {
     let text = read(&arguments.file)?;
     let invalid = |problem: String| Fault::Invalid { name: arguments.file.display().to_string(), problem };
     let (minutes, recorded) = if arguments.from_release {
-        let release = history::read(&text).map_err(invalid)?;
-        (release.minutes, Some(release.policy))
+        let record = Record::from_file(&text).map_err(invalid)?;
+        let policy = record.policy();
+        (record.minutes, Some(policy.ok_or_else(|| invalid(NO_PLAN.into()))?))
     } else {
         (recording::read(&text).map_err(|malformed| invalid(listed(&malformed)))?, None)
     };

@@ -1,13 +1,14 @@
 //! The command line of Spillway.
 
-mod history;
 mod input;
 mod judge;
 mod live;
 mod operator;
 mod output;
+mod page;
 mod plot;
 mod policy;
+mod record;
 mod schema;
 mod simulate;
 mod validate;
@@ -55,6 +56,9 @@ enum Command {
     Abort(operator::command::Arguments),
     Freeze(operator::freeze::Arguments),
     Unfreeze(operator::freeze::EndArguments),
+    History(operator::history::Arguments),
+    Explain(operator::explain::Arguments),
+    Report(operator::report::Arguments),
     Simulate(simulate::Arguments),
     /// Print the JSON Schema of a service definition, for editors.
     Schema,
@@ -73,6 +77,9 @@ fn main() -> ExitCode {
         Command::Abort(arguments) => operator::command::run(&arguments, Word::Abort),
         Command::Freeze(arguments) => operator::freeze::run(&arguments),
         Command::Unfreeze(arguments) => operator::freeze::end(&arguments),
+        Command::History(arguments) => operator::history::run(&arguments),
+        Command::Explain(arguments) => operator::explain::run(&arguments),
+        Command::Report(arguments) => operator::report::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Schema => schema::run(),
     }

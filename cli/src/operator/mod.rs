@@ -1,14 +1,18 @@
 //! The operator's commands: what they share is an installation on AWS, or in the lab.
 
 pub mod command;
-mod ending;
+pub mod ending;
+pub mod explain;
 mod failure;
 pub mod freeze;
+pub mod history;
+mod past;
 mod release;
+pub mod report;
 pub mod start;
 pub mod status;
 mod wait;
-mod words;
+pub mod words;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -46,6 +50,25 @@ Region and credentials come from AWS's environment variables and shared configur
     };
 }
 use with_exit_codes;
+
+/// The same for commands that read what has been, and change nothing.
+macro_rules! reading {
+    ($($examples:literal),* $(,)?) => {
+        concat!(
+            $("Example: ", $examples, "\n",)*
+            "
+Exit codes:
+  0  done, however the release ended
+  1  there is no such release, or it cannot be read
+  2  the command line is not right, or a file cannot be read
+  3  AWS cannot be reached, or failed
+
+Region and credentials come from AWS's environment variables and shared configuration. Step Functions forgets
+executions 90 days after their end."
+        )
+    };
+}
+use reading;
 
 /// Where Spillway is installed.
 #[derive(Args, Clone, Debug)]

@@ -5,6 +5,8 @@ mod aws;
 // Each theme on its own.
 mod faults;
 mod operator;
+mod past;
+mod record;
 mod refusals;
 
 use std::io::Write;

@@ -1,5 +1,7 @@
 //! Executions of the state machines: started, looked at, and found by their machine's name.
 
+mod history;
+
 use aws_config::SdkConfig;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::types::ExecutionStatus;
@@ -8,10 +10,14 @@ use jiff::Timestamp;
 use crate::client::{api_error, unexpected};
 use crate::error::ApiError;
 
+pub use history::Event;
+
 const DESCRIBE: &str = "DescribeExecution";
 const LIST: &str = "ListExecutions";
 const LIST_MACHINES: &str = "ListStateMachines";
 const START: &str = "StartExecution";
+/// Executions of one page.
+const LISTED: i32 = 100;
 
 /// The error code of a name that is taken: by a release that has ended, or by one that was started with other input.
 /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html>.
@@ -59,6 +65,19 @@ pub struct Execution {
     pub error: Option<String>,
     /// What the error says.
     pub cause: Option<String>,
+}
+
+/// An execution as it is listed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listed {
+    /// Its ARN.
+    pub arn: String,
+    /// How it stands.
+    pub status: Status,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended; `None` while it runs.
+    pub stopped: Option<Timestamp>,
 }
 
 /// The machine's and the execution's name in the ARN of an execution:
@@ -120,20 +139,9 @@ impl StateMachines {
     pub async fn describe(&self, execution: &str) -> Result<Execution, ApiError> {
         let call = self.client.describe_execution().execution_arn(execution);
         let answer = call.send().await.map_err(|error| api_error(DESCRIBE, execution, &error))?;
-        let time = |time: &aws_smithy_types::DateTime| Timestamp::from_second(time.secs()).unwrap_or_default();
         Ok(Execution {
             arn: answer.execution_arn,
-            status: match answer.status {
-                ExecutionStatus::Running | ExecutionStatus::PendingRedrive => Status::Running,
-                ExecutionStatus::Succeeded => Status::Succeeded,
-                ExecutionStatus::Failed => Status::Failed,
-                ExecutionStatus::TimedOut => Status::TimedOut,
-                ExecutionStatus::Aborted => Status::Stopped,
-                other => {
-                    let message = format!("the execution's status is {other}");
-                    return Err(unexpected(DESCRIBE, execution, "InvalidAnswer", message));
-                }
-            },
+            status: status(DESCRIBE, execution, &answer.status)?,
             started: time(&answer.start_date),
             stopped: answer.stop_date.as_ref().map(time),
             input: answer.input.unwrap_or_default(),
@@ -152,4 +160,41 @@ impl StateMachines {
         let answer = call.send().await.map_err(|error| api_error(LIST, machine, &error))?;
         Ok(answer.executions.into_iter().map(|execution| execution.execution_arn).collect())
     }
+
+    /// A page of the machine's executions, the latest first, and the token of the next one. Executions that ended more
+    /// than 90 days ago are not listed.
+    ///
+    /// # Errors
+    /// The call's.
+    pub async fn list(&self, machine: &str, token: Option<String>) -> Result<(Vec<Listed>, Option<String>), ApiError> {
+        let call = self.client.list_executions().state_machine_arn(machine).max_results(LISTED);
+        let answer = call.set_next_token(token).send().await.map_err(|error| api_error(LIST, machine, &error))?;
+        let listed = answer.executions.into_iter().map(|execution| {
+            Ok(Listed {
+                status: status(LIST, machine, &execution.status)?,
+                started: time(&execution.start_date),
+                stopped: execution.stop_date.as_ref().map(time),
+                arn: execution.execution_arn,
+            })
+        });
+        Ok((listed.collect::<Result<_, ApiError>>()?, answer.next_token))
+    }
+}
+
+fn time(time: &aws_smithy_types::DateTime) -> Timestamp {
+    Timestamp::from_second(time.secs()).unwrap_or_default()
+}
+
+fn status(operation: &'static str, subject: &str, status: &ExecutionStatus) -> Result<Status, ApiError> {
+    Ok(match status {
+        ExecutionStatus::Running | ExecutionStatus::PendingRedrive => Status::Running,
+        ExecutionStatus::Succeeded => Status::Succeeded,
+        ExecutionStatus::Failed => Status::Failed,
+        ExecutionStatus::TimedOut => Status::TimedOut,
+        ExecutionStatus::Aborted => Status::Stopped,
+        other => {
+            let message = format!("the execution's status is {other}");
+            return Err(unexpected(operation, subject, "InvalidAnswer", message));
+        }
+    })
 }

@@ -92,6 +92,20 @@ pub fn programs(lab: &Path, functions: bool) -> Result<Programs, FunctionError> 
     wanted().map(|name| Ok((name.to_owned(), built(name).ok_or_else(|| missing(name))?))).collect()
 }
 
+/// Where the command line is, `spillway`: built in the same way, or in the same directory.
+///
+/// # Errors
+/// If it cannot be built, or is missing.
+pub fn command_line() -> Result<PathBuf, FunctionError> {
+    const NAME: &str = "spillway";
+    if let Some(dir) = std::env::var_os("SPILLWAY_BOOTSTRAPS") {
+        return existing(NAME, Path::new(&dir)).map(|(_, path)| path);
+    }
+    let built = build(&crate::paths::lab(), std::iter::once(NAME))?.remove(NAME);
+    let place = "in the workspace; a package and its program must have this name".to_owned();
+    built.ok_or_else(|| FunctionError::Missing { name: NAME.to_owned(), place })
+}
+
 fn existing(name: &str, dir: &Path) -> Result<(String, PathBuf), FunctionError> {
     let path = dir.join(name);
     if path.is_file() {

@@ -44,6 +44,9 @@ fn shows_a_healthy_release() {
     for shown in ["baking, step 1 of 3", "requested 50.0 %, measured ", "e-value", "next: ", "Promoted after "] {
         assert!(lines.contains(shown), "no \"{shown}\" in {lines}");
     }
+    let report = lines.lines().find_map(|line| line.strip_prefix("Report: ")).expect("a report");
+    let page = std::fs::read_to_string(report).expect("the report");
+    assert!(page.contains("shop-v2") && page.contains("promoted") && page.contains("retirement: Retired"), "{report}");
 }
 
 /// Killed in the middle of a release, with no chance to clean up: nothing that it started stays.

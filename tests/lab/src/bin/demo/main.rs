@@ -2,6 +2,7 @@
 
 mod arguments;
 mod follow;
+mod report;
 mod scenario;
 mod screen;
 mod summary;
@@ -12,6 +13,7 @@ use spillway_lab::{Lab, LabError};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::Arguments;
+use crate::report::Reports;
 use crate::scenario::Scenario;
 use crate::screen::Screen;
 
@@ -48,7 +50,8 @@ async fn demo(arguments: &Arguments) -> Result<ExitCode, LabError> {
     let mut screen = Screen::new();
     screen.line("Starting the lab: building the functions (minutes the first time), emulated AWS, a load balancer, an application ...");
     let lab = Lab::builder().start().await?;
-    let scenario = Scenario::start(&lab).await?;
+    let reports = Reports::prepare(&lab)?;
+    let scenario = Scenario::start(&lab, reports).await?;
     let here = std::env::current_dir().unwrap_or_default();
     let logs = lab.run_dir().strip_prefix(&here).unwrap_or(lab.run_dir());
     screen.line(&format!(

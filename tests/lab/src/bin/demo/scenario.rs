@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use spillway_lab::{Dials, Lab, LabError, Outcome, Service, Slot, Traffic, TrafficCounts, eventually};
 
 use crate::follow::Follower;
+use crate::report::Reports;
 use crate::screen::Screen;
 
 /// Requests per second of all users.
@@ -53,6 +54,7 @@ pub struct Scenario<'a> {
     lab: &'a Lab,
     service: Service<'a>,
     traffic: Traffic,
+    reports: Reports,
 }
 
 impl Chapter {
@@ -100,10 +102,10 @@ impl Chapter {
 
 impl<'a> Scenario<'a> {
     /// Starts the service with version v1, and its users.
-    pub async fn start(lab: &'a Lab) -> Result<Self, LabError> {
+    pub async fn start(lab: &'a Lab, reports: Reports) -> Result<Self, LabError> {
         let service = lab.service("shop").start().await?;
         let traffic = Traffic::start(&service.url(), RATE, 0);
-        Ok(Self { lab, service, traffic })
+        Ok(Self { lab, service, traffic, reports })
     }
 
     /// Where users reach it.
@@ -126,7 +128,8 @@ impl<'a> Scenario<'a> {
         screen.line("");
         screen.line(&format!("Releasing shop {} ({})", chapter.version(), chapter.nature()));
 
-        let release = self.service.release(&json!({"image": image})).await?;
+        let name = format!("shop-{}", chapter.version());
+        let release = self.service.release_with(&json!({"image": image}), &Value::Null, Some(&name)).await?;
         let mut follower = Follower::new(self.lab.alb(), &self.service, stable, &release);
         let outcome = loop {
             follower.look().await?;
@@ -155,6 +158,10 @@ impl<'a> Scenario<'a> {
         }
         screen.line(&format!("The {off} slot is retired once it is measured quiet ..."));
         complaints.extend(self.retired(off).await.err());
+        match self.reports.write(&release, &name) {
+            Ok(place) => screen.line(&format!("Report: {place}")),
+            Err(problem) => complaints.push(format!("its report was not written: {problem}")),
+        }
         let users = &self.traffic.snapshot() - &before;
         if users.failed > 0 && chapter != Chapter::Faulty {
             complaints.push(format!("{} user requests failed", users.failed));
