@@ -1,6 +1,10 @@
 //! The command line of Spillway.
 
+mod ask;
+mod completions;
+mod connection;
 mod history;
+mod init;
 mod input;
 mod judge;
 mod live;
@@ -14,19 +18,23 @@ mod validate;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 use operator::command::Word;
 
 /// Progressive delivery for services behind AWS Application Load Balancers.
 #[derive(Parser)]
 #[command(name = "spillway", version)]
 struct Arguments {
+    /// No colours; `NO_COLOR` means the same, and where standard output is no terminal there are none.
+    #[arg(long, global = true, display_order = 900)]
+    no_color: bool,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    Init(init::Arguments),
     /// Check a service definition, offline, and list every problem.
     Validate(validate::Arguments),
     Judge(judge::Arguments),
@@ -58,10 +66,18 @@ enum Command {
     Simulate(simulate::Arguments),
     /// Print the JSON Schema of a service definition, for editors.
     Schema,
+    Completions(completions::Arguments),
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
+    // Help and usage errors are printed before anything is parsed.
+    let plain = std::env::args_os().any(|argument| argument == "--no-color");
+    let command = Arguments::command().color(if plain { ColorChoice::Never } else { ColorChoice::Auto });
+    let matches = command.clone().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    output::settle(arguments.no_color);
+    match arguments.command {
+        Command::Init(arguments) => init::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Judge(arguments) => judge::run(&arguments),
         Command::Start(arguments) => operator::start::run(&arguments),
@@ -75,5 +91,6 @@ fn main() -> ExitCode {
         Command::Unfreeze(arguments) => operator::freeze::end(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Schema => schema::run(),
+        Command::Completions(arguments) => completions::run(&arguments, command),
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use spillway_core::definition::ServiceDefinition;
 
 use crate::input::{Fault, read};
+use crate::output;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -18,7 +19,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> ExitCode {
     match check(arguments) {
         Ok(summary) => {
-            println!("{summary}");
+            output::line(&summary);
             ExitCode::SUCCESS
         }
         Err(fault) => fault.report(),

@@ -130,9 +130,9 @@ async fn begin(world: &World, service: &str, freeze: &Freeze) -> Result<ExitCode
         return Ok(ExitCode::SUCCESS);
     }
     if !known {
-        eprintln!(
+        output::say(&format!(
             "spillway: {service}: no release of it has ever started here; is that its name? It is frozen all the same"
-        );
+        ));
     }
     let before = before.map_or_else(String::new, |before| {
         format!("\nBefore, it was frozen until {} by {}: {}", before.until, before.owner, before.reason)

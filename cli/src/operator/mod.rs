@@ -2,9 +2,11 @@
 
 pub mod command;
 mod ending;
-mod failure;
+pub mod failure;
 pub mod freeze;
+mod overview;
 mod release;
+mod standing;
 pub mod start;
 pub mod status;
 mod wait;
@@ -14,15 +16,20 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use clap::Args;
-use spillway_aws::client;
 use spillway_aws::error::ApiError;
 use spillway_aws::executions::StateMachines;
 use spillway_aws::operator::OperatorTable;
 
 use failure::Failure;
 
+use crate::connection::Connection;
+use crate::output;
+
 /// The prefix unless another one is given.
 const PREFIX: &str = "spillway";
+
+/// Where definitions are in the parameter store, unless the engine says otherwise.
+pub const PARAMETER_PREFIX: &str = "/spillway/services/";
 
 /// Seconds that a wait may take: no release lasts longer than its state machine, 30 days.
 const LONGEST_WAIT: u64 = 2_592_000;
@@ -41,7 +48,8 @@ Exit codes:
   4    --timeout is over; the release goes on
   130  interrupted; the release goes on
 
-Region and credentials come from AWS's environment variables and shared configuration."
+What is not given of AWS's region, credentials and endpoints comes from its environment variables and shared
+configuration, as for the aws command line."
         )
     };
 }
@@ -53,25 +61,16 @@ pub struct Installation {
     /// Prefix of the installation's names: its state machine is PREFIX-release, its table PREFIX-leases.
     #[arg(long = "installation", value_name = "PREFIX", env = "SPILLWAY_INSTALLATION", hide_env_values = true, default_value = PREFIX, value_parser = prefix)]
     prefix: String,
-    /// Endpoint of all AWS services, for the lab; otherwise `AWS_ENDPOINT_URL`, or AWS itself.
-    #[arg(long, value_name = "URL", value_parser = url)]
-    endpoint_url: Option<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 fn prefix(text: &str) -> Result<String, String> {
     let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
     if fits { Ok(text.to_owned()) } else { Err("allowed: 1 to 64 letters, digits, hyphens and underscores".into()) }
-}
-
-fn url(text: &str) -> Result<String, String> {
-    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    match host {
-        Some(host) if !host.is_empty() && !host.contains(char::is_whitespace) => Ok(text.to_owned()),
-        _ => Err("allowed: http://HOST:PORT or https://HOST".into()),
-    }
 }
 
 /// An installation that can be spoken to.
@@ -83,10 +82,7 @@ struct World {
 
 impl World {
     async fn new(installation: Installation) -> Self {
-        let config = match &installation.endpoint_url {
-            Some(url) => client::config_loader().endpoint_url(url).load().await,
-            None => client::sdk_config().await,
-        };
+        let config = installation.connection.config().await;
         let table = format!("{}-leases", installation.prefix);
         Self { machines: StateMachines::new(&config), leases: OperatorTable::new(&config, table), installation }
     }
@@ -108,15 +104,12 @@ impl World {
 
     /// A command line of this program that speaks to the same installation.
     fn hint(&self, command: &str) -> String {
-        let Installation { prefix, endpoint_url, .. } = &self.installation;
+        let Installation { prefix, connection, .. } = &self.installation;
         let mut hint = format!("spillway {command}");
         if prefix != PREFIX {
             hint.extend([" --installation ", prefix]);
         }
-        if let Some(url) = endpoint_url {
-            hint.extend([" --endpoint-url ", url]);
-        }
-        hint
+        hint + &connection.hint()
     }
 }
 
@@ -125,15 +118,19 @@ fn run<F: Future<Output = Result<ExitCode, Failure>>>(
     installation: &Installation,
     command: impl FnOnce(World) -> F,
 ) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("spillway: {error}");
-            return ExitCode::from(failure::UNREACHABLE);
-        }
-    };
     let installation = installation.clone();
-    runtime.block_on(async { command(World::new(installation).await).await }).unwrap_or_else(|failure| failure.report())
+    block_on(async { command(World::new(installation).await).await })
+}
+
+/// Runs what asks AWS; what stops it is told on standard error.
+pub fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(command).unwrap_or_else(|failure| failure.report()),
+        Err(error) => {
+            output::say(&format!("spillway: {error}"));
+            ExitCode::from(failure::UNREACHABLE)
+        }
+    }
 }
 
 impl From<ApiError> for Failure {

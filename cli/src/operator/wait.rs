@@ -75,7 +75,7 @@ async fn look_until_ended(world: &World, service: &str, execution: &str) -> Resu
             Err(error) if !seen && error.code == UNKNOWN_EXECUTION && began.elapsed() < UNKNOWN_AT_FIRST => {}
             Err(error) if error.transient => {
                 let since = *failing.get_or_insert_with(|| {
-                    eprintln!("spillway: {error}; looking again");
+                    output::say(&format!("spillway: {error}; looking again"));
                     Instant::now()
                 });
                 if since.elapsed() > PATIENCE {
@@ -140,7 +140,7 @@ fn tell(world: &World, service: &str, ended: &Execution) {
     if ended.status == Status::Succeeded {
         output::line(&text);
     } else {
-        eprintln!("{text}");
+        output::say(&text);
     }
 }
 

@@ -4,6 +4,7 @@ mod aws;
 
 // Each theme on its own.
 mod faults;
+mod init;
 mod operator;
 mod refusals;
 

@@ -103,6 +103,18 @@ async fn a_release_listens_to_its_operator() {
     assert!(ok(&lab, &["pause", "shop"]).contains("pause was said already"));
     let paused = ok(&lab, &["status", "shop"]);
     assert!(paused.contains("phase    baking, paused\n  version  image shop@sha256:"), "{paused}");
+    let table = ok(&lab, &["status"]);
+    let line: Vec<&str> = table.lines().last().unwrap().split_whitespace().collect();
+    assert_eq!(line[..2], ["shop", "paused"], "{table}");
+    let measured = until(&lab, "it is measured", |status| status["standing"]["observed"].is_number()).await;
+    let standing = &measured["standing"];
+    assert_eq!(
+        (&standing["step"], &standing["steps"], &standing["weight"]),
+        (&json!(1), &json!([10.0, 50.0]), &json!(10.0))
+    );
+    assert!(["inconclusive", "healthy"].contains(&standing["verdict"].as_str().unwrap()), "{standing}");
+    let told = ok(&lab, &["status", "shop"]);
+    assert!(told.contains("\n  step     1/2 (10 > 50 > 100 %)\n  weight   requested 10.0 %, observed "), "{told}");
     assert!(ok(&lab, &["resume", "shop"]).contains("release second: goes on at its next check"));
     assert!(ok(&lab, &["resume", "shop"]).contains("release second is not paused: resume was said already"));
 

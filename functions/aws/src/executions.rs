@@ -9,6 +9,7 @@ use crate::client::{api_error, unexpected};
 use crate::error::ApiError;
 
 const DESCRIBE: &str = "DescribeExecution";
+const HISTORY: &str = "GetExecutionHistory";
 const LIST: &str = "ListExecutions";
 const LIST_MACHINES: &str = "ListStateMachines";
 const START: &str = "StartExecution";
@@ -151,5 +152,18 @@ impl StateMachines {
         let call = self.client.list_executions().state_machine_arn(machine).max_results(most);
         let answer = call.send().await.map_err(|error| api_error(LIST, machine, &error))?;
         Ok(answer.executions.into_iter().map(|execution| execution.execution_arn).collect())
+    }
+
+    /// What an execution's tasks have answered, JSON texts, the latest first: those of its latest `most` (1 to 1000)
+    /// events, one page, which may be fewer.
+    ///
+    /// # Errors
+    /// The call's.
+    pub async fn latest_answers(&self, execution: &str, most: i32) -> Result<Vec<String>, ApiError> {
+        let call = self.client.get_execution_history().execution_arn(execution);
+        let answer = call.reverse_order(true).include_execution_data(true).max_results(most).send().await;
+        let answer = answer.map_err(|error| api_error(HISTORY, execution, &error))?;
+        let outputs = answer.events.into_iter().filter_map(|event| event.task_succeeded_event_details?.output);
+        Ok(outputs.collect())
     }
 }
