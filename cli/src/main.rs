@@ -35,7 +35,6 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Init(init::Arguments),
-    /// Check a service definition, offline, and list every problem.
     Validate(validate::Arguments),
     Judge(judge::Arguments),
     Start(operator::start::Arguments),

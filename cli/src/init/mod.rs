@@ -92,7 +92,7 @@ async fn init(arguments: &Arguments, ask: &mut dyn Ask) -> Result<ExitCode, Fail
     }
     let config = arguments.connection.config().await;
     let load_balancers = LoadBalancers::new(&config);
-    let groups = load_balancers.groups().await?;
+    let groups = load_balancers.target_groups().await?;
     let wanted = Wanted {
         load_balancer: arguments.load_balancer.as_deref(),
         listener: arguments.listener.as_deref(),

@@ -15,7 +15,9 @@ mod words;
 use std::future::Future;
 use std::process::ExitCode;
 
+use aws_config::SdkConfig;
 use clap::Args;
+use spillway_aws::definitions::Definitions;
 use spillway_aws::error::ApiError;
 use spillway_aws::executions::StateMachines;
 use spillway_aws::operator::OperatorTable;
@@ -61,11 +63,46 @@ pub struct Installation {
     /// Prefix of the installation's names: its state machine is PREFIX-release, its table PREFIX-leases.
     #[arg(long = "installation", value_name = "PREFIX", env = "SPILLWAY_INSTALLATION", hide_env_values = true, default_value = PREFIX, value_parser = prefix)]
     prefix: String,
+    /// Path of the definitions in the parameter store, where the engine's `parameter_prefix` says otherwise.
+    #[arg(long, value_name = "PATH", env = "SPILLWAY_PARAMETER_PREFIX", hide_env_values = true, hide_short_help = true, default_value = PARAMETER_PREFIX, value_parser = path)]
+    parameter_prefix: String,
     /// Print JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     connection: Connection,
+}
+
+impl Installation {
+    /// The configuration that all clients share.
+    pub async fn config(&self) -> SdkConfig {
+        self.connection.config().await
+    }
+
+    /// Where its definitions are stored.
+    pub fn definitions(&self, config: &SdkConfig) -> Definitions {
+        Definitions::new(config, &*self.parameter_prefix)
+    }
+
+    /// The prefix of its names.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Whether machines read what is printed.
+    pub fn json(&self) -> bool {
+        self.json
+    }
+}
+
+fn path(text: &str) -> Result<String, String> {
+    let levels = text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/'));
+    let fits = levels.is_some_and(|levels| {
+        levels
+            .split('/')
+            .all(|level| !level.is_empty() && level.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)))
+    });
+    if fits { Ok(text.to_owned()) } else { Err("allowed: a path that begins and ends with a slash".into()) }
 }
 
 fn prefix(text: &str) -> Result<String, String> {

@@ -7,6 +7,7 @@ mod faults;
 mod init;
 mod operator;
 mod refusals;
+mod validate;
 
 use std::io::Write;
 use std::path::PathBuf;

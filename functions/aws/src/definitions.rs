@@ -27,7 +27,7 @@ impl Definitions {
     /// The name of a service's parameter.
     #[must_use]
     pub fn name(&self, service: &str) -> String {
-        format!("{}{service}", self.prefix)
+        self.prefix.clone() + service
     }
 
     /// A service's definition as it is stored; `None` where there is none.

@@ -7,6 +7,7 @@ use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecis
 use crate::client::{api_error, unexpected};
 use crate::error::ApiError;
 
+const GET: &str = "GetRole";
 const SIMULATE: &str = "SimulatePrincipalPolicy";
 
 /// IAM's policy simulator.
@@ -20,6 +21,20 @@ impl Simulator {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self { client: Client::new(config) }
+    }
+
+    /// The ARN of the role of this name; `None` where there is none.
+    ///
+    /// # Errors
+    /// The call's.
+    pub async fn role(&self, name: &str) -> Result<Option<String>, ApiError> {
+        match self.client.get_role().role_name(name).send().await {
+            Ok(answer) => Ok(answer.role.map(|role| role.arn)),
+            Err(error) => match api_error(GET, name, &error) {
+                error if error.code.starts_with("NoSuchEntity") => Ok(None),
+                error => Err(error),
+            },
+        }
     }
 
     /// Whether a role may do this to that resource, whose tag has this value. Resource policies and the organisation's

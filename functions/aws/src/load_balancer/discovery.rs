@@ -132,7 +132,7 @@ impl LoadBalancers {
     ///
     /// # Errors
     /// The call's.
-    pub async fn groups(&self) -> Result<Vec<TargetGroup>, ApiError> {
+    pub async fn target_groups(&self) -> Result<Vec<TargetGroup>, ApiError> {
         let mut pages = self.client.describe_target_groups().into_paginator().send();
         let mut groups = Vec::new();
         while let Some(page) = pages.next().await {
