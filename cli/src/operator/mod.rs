@@ -5,6 +5,7 @@ mod ending;
 pub mod failure;
 pub mod freeze;
 mod overview;
+mod preview;
 mod release;
 mod standing;
 pub mod start;
@@ -84,6 +85,11 @@ impl Installation {
         Definitions::new(config, &*self.parameter_prefix)
     }
 
+    /// The name of its lease table.
+    fn table(&self) -> String {
+        format!("{}-leases", self.prefix)
+    }
+
     /// The prefix of its names.
     pub fn prefix(&self) -> &str {
         &self.prefix
@@ -113,6 +119,7 @@ fn prefix(text: &str) -> Result<String, String> {
 /// An installation that can be spoken to.
 struct World {
     installation: Installation,
+    config: SdkConfig,
     machines: StateMachines,
     leases: OperatorTable,
 }
@@ -120,8 +127,8 @@ struct World {
 impl World {
     async fn new(installation: Installation) -> Self {
         let config = installation.connection.config().await;
-        let table = format!("{}-leases", installation.prefix);
-        Self { machines: StateMachines::new(&config), leases: OperatorTable::new(&config, table), installation }
+        let leases = OperatorTable::new(&config, installation.table());
+        Self { machines: StateMachines::new(&config), leases, config, installation }
     }
 
     fn json(&self) -> bool {

@@ -16,6 +16,8 @@ use crate::input::{Fault, read};
 use crate::operator::Installation;
 use crate::output;
 
+pub use report::is_denied;
+
 /// Check a service definition, offline or against AWS, and list every problem.
 ///
 /// Offline it is the definition alone. With --live it is also whether a release could start now, by the rules that

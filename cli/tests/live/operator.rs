@@ -53,8 +53,27 @@ async fn a_release_is_started_and_waited_for() {
 
     let image = sound(&scene.shop, "v2")["image"].as_str().unwrap().to_owned();
     let start = ["start", "shop", "--image", &image, "--name", "first", "--wait"];
+    // What it would do, without doing it.
+    let dry = ok(&lab, &["start", "shop", "--image", &image, "--dry-run"]);
+    for part in [
+        "shop: image shop@sha256:",
+        " would go to green\n  stable    blue, ECS service shop-blue, 2 healthy\n  candidate green, ECS service shop-green\n",
+        "  steps     canary: 10 > 50 > 100 %, 1 route\n  takes     ",
+        "  rollback  a fault is seen within 4 s, then all traffic is given back at once; load balancers follow within 1 s\n",
+        "  warning   ",
+    ] {
+        assert!(dry.contains(part), "no {part:?} in\n{dry}");
+    }
+    let planned: Value =
+        serde_json::from_str(&ok(&lab, &["start", "shop", "--image", &image, "--dry-run", "--json"])).unwrap();
+    assert_eq!(
+        (&planned["preview"]["outcome"], &planned["preview"]["steps"]),
+        (&json!("starts"), &json!([10.0, 50.0]))
+    );
+    assert!(ok(&lab, &["status", "shop"]).contains("no release of it has ever started here"), "it was a dry run");
     let told = ok(&lab, &start);
-    assert!(told.starts_with("shop: release first has started\n  arn:aws:states:"), "{told}");
+    assert!(told.starts_with("shop: image shop@sha256:"), "{told}");
+    assert!(told.contains("\nshop: release first has started\n  arn:aws:states:"), "{told}");
     // A phase that is shorter than the time between two looks may not be seen.
     for part in ["shop: baking\n", "shop: release first: promoted: all traffic is on the new version\n"] {
         assert!(told.contains(part), "no {part:?} in\n{told}");
@@ -69,10 +88,17 @@ async fn a_release_is_started_and_waited_for() {
     let last: Value = serde_json::from_str(waited.lines().last().unwrap()).unwrap();
     assert_eq!((&last["name"], &last["status"]), (&json!("first"), &json!("succeeded")));
 
-    // A refusal is an end with a reason.
-    let other = ["start", "shop", "--launch-template-version", "3", "--wait"];
-    let why = refused(&lab, &other);
-    assert!(why.contains("Refused: nothing was changed\n  ReleaseRefused: "), "{why}");
+    // What would be refused is not started, and says every reason.
+    for more in [&["--dry-run"][..], &["--wait"]] {
+        let why = refused(&lab, &[&["start", "shop", "--launch-template-version", "3"], more].concat());
+        assert!(why.starts_with("shop: would be refused:\n  version: launch template version 3 cannot be "), "{why}");
+        assert_eq!(why.ends_with("Nothing was started.\n"), more == ["--wait"], "{why}");
+    }
+    // What serves already needs no release.
+    let same = ok(&lab, &["start", "shop", "--image", &image, "--dry-run"]);
+    assert!(same.ends_with(" is what slot green serves already: nothing would be changed\n"), "{same}");
+    let nowhere = refused(&lab, &["start", "nowhere", "--opaque", "v2", "--dry-run"]);
+    assert!(nowhere.contains("/spillway/services/nowhere: there is no definition of nowhere"), "{nowhere}");
     scene.traffic.stop().await;
     lab.stop().await;
 }
@@ -96,7 +122,12 @@ async fn a_release_listens_to_its_operator() {
     let execution = serde_json::from_str::<Value>(&started).unwrap()["execution"].as_str().unwrap().to_owned();
     // The same release is not started twice.
     let again = ok(&lab, &["start", "shop", "--image", &image, "--name", "second", "--json"]);
-    assert_eq!(again, started);
+    assert_eq!(serde_json::from_str::<Value>(&again).unwrap()["execution"], execution.as_str());
+    let other = sound(&scene.shop, "v3")["image"].as_str().unwrap().to_owned();
+    let held = refused(&lab, &["start", "shop", "--image", &other, "--dry-run"]);
+    assert!(held.contains("the lease is held by arn:") && held.contains("on_conflict is reject"), "{held}");
+    let follows = ok(&lab, &["start", "shop", "--image", &image, "--dry-run"]);
+    assert!(follows.contains("would wait: arn:") && follows.contains("brings the same version"), "{follows}");
     until(&lab, "it bakes", |status| status["phase"] == "baking").await;
     assert!(refused(&lab, &["resume", "shop"]).contains("release second is not paused"));
     assert!(ok(&lab, &["pause", "shop"]).contains("release second: paused at its next check"));
