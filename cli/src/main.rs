@@ -60,6 +60,7 @@ enum Command {
     ///
     /// A release that has ended does not listen any more. `status --wait` waits for the end of the rollback.
     Abort(operator::command::Arguments),
+    Rollback(operator::rollback::Arguments),
     Freeze(operator::freeze::Arguments),
     Unfreeze(operator::freeze::EndArguments),
     Simulate(simulate::Arguments),
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         Command::Approve(arguments) => operator::command::run(&arguments, Word::Approve),
         Command::Promote(arguments) => operator::command::run(&arguments, Word::Promote),
         Command::Abort(arguments) => operator::command::run(&arguments, Word::Abort),
+        Command::Rollback(arguments) => operator::rollback::run(&arguments),
         Command::Freeze(arguments) => operator::freeze::run(&arguments),
         Command::Unfreeze(arguments) => operator::freeze::end(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),

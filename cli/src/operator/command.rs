@@ -214,7 +214,7 @@ async fn say(world: &World, service: &ServiceName, word: Word) -> Result<ExitCod
 }
 
 /// A service without an item has never been released here.
-async fn unknown(world: &World, service: &str) -> Failure {
+pub(super) async fn unknown(world: &World, service: &str) -> Failure {
     let known = world.leases.all().await.unwrap_or_default();
     let known: Vec<&str> = known.iter().map(|item| item.service.as_str()).filter(|name| *name != ALL).collect();
     let known = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };

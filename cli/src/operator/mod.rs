@@ -7,6 +7,7 @@ pub mod freeze;
 mod overview;
 mod preview;
 mod release;
+pub mod rollback;
 mod standing;
 pub mod start;
 pub mod status;
@@ -44,8 +45,8 @@ macro_rules! with_exit_codes {
             $("Example: ", $examples, "\n",)*
             "
 Exit codes:
-  0    done; with --wait: promoted
-  1    refused, or the release ended otherwise
+  0    done; with --wait: promoted, or with rollback: rolled back
+  1    refused, or it ended otherwise
   2    the command line is not right
   3    AWS cannot be reached, or failed
   4    --timeout is over; the release goes on
@@ -141,7 +142,12 @@ impl World {
 
     /// The ARN of the release machine.
     async fn release_machine(&self) -> Result<String, Failure> {
-        let name = format!("{}-release", self.prefix());
+        self.machine("release").await
+    }
+
+    /// The ARN of the machine that is called so after the installation's prefix.
+    async fn machine(&self, which: &str) -> Result<String, Failure> {
+        let name = format!("{}-{which}", self.prefix());
         let found = self.machines.find(&name).await?;
         found.ok_or_else(|| Failure::NotInstalled(format!("no state machine is named {name}")))
     }

@@ -84,10 +84,11 @@ async fn wait_for(world: &World, service: &str, execution: &str, arguments: &Arg
 
 /// A certain release.
 async fn one(world: &World, arguments: &Arguments, arn: &str) -> Result<ExitCode, Failure> {
-    if Kind::of(arn, world.prefix()) != Kind::Release {
+    let kind = Kind::of(arn, world.prefix());
+    if !matches!(kind, Kind::Release | Kind::Rollback) {
         return Err(Failure::Refused(format!(
             "--execution {arn}: not a release of this installation; allowed: \
-             arn:aws:states:REGION:ACCOUNT:execution:{}-release:NAME",
+             arn:aws:states:REGION:ACCOUNT:execution:{0}-release:NAME, or of {0}-rollback",
             world.prefix()
         )));
     }
@@ -112,7 +113,7 @@ async fn one(world: &World, arguments: &Arguments, arn: &str) -> Result<ExitCode
     let text = if world.json() {
         ending::json(&execution).to_string()
     } else {
-        format!("{service}: release {}: {}", words::name(arn), ending::text(&execution))
+        format!("{service}: {} {}: {}", kind.word(), words::name(arn), ending::text(&execution))
     };
     output::line(&text);
     Ok(ExitCode::SUCCESS)

@@ -171,3 +171,33 @@ async fn a_release_listens_to_its_operator() {
     scene.unharmed().await;
     lab.stop().await;
 }
+
+/// A promoted release is undone, once; what makes no sense is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_promoted_release_is_undone() {
+    let lab = lab().await;
+    let scene = Scene::new(&lab, |definition| definition["retirement"]["window_seconds"] = json!(600)).await;
+    assert!(refused(&lab, &["rollback", "shop"]).contains("no release of it has ever started here"));
+    let image = sound(&scene.shop, "v2")["image"].as_str().unwrap().to_owned();
+    ok(&lab, &["start", "shop", "--image", &image, "--name", "third"]);
+    until(&lab, "it bakes", |status| status["phase"] == "baking").await;
+    let running = refused(&lab, &["rollback", "shop"]);
+    assert!(running.contains("release third runs and is not promoted yet; allowed: abort"), "{running}");
+    ok(&lab, &["status", "shop", "--wait"]);
+    assert_all_on(&scene.shop, &scene.traffic, Slot::Green, "v2").await;
+
+    let told = ok(&lab, &["rollback", "shop", "--wait"]);
+    for part in [
+        "has started: it undoes third; all traffic goes from green (image shop@sha256:",
+        ") back to blue\n  arn:aws:states:",
+        "\n  blue is warm until 2",
+        ": rolled_back: all traffic is on the old version again",
+    ] {
+        assert!(told.contains(part), "no {part:?} in\n{told}");
+    }
+    assert_all_on(&scene.shop, &scene.traffic, Slot::Blue, "v1").await;
+    let again = refused(&lab, &["rollback", "shop"]);
+    assert!(again.contains("there is nothing to undo: no release was promoted since"), "{again}");
+    scene.traffic.stop().await;
+    lab.stop().await;
+}
