@@ -139,7 +139,7 @@ async fn begin(world: &World, service: &str, freeze: &Freeze) -> Result<ExitCode
     });
     let end = world.hint(&format!("unfreeze {}", if service == ALL { "--all" } else { service }));
     output::line(&format!(
-        "{}\nReleases that run hold at their weight, nothing starts, and rollbacks go on.{before}\nNext: {end}",
+        "{}\nFrom their next check on releases that run hold at their weight, nothing starts, and rollbacks go on.{before}\nNext: {end}",
         words::frozen(service, freeze)
     ));
     Ok(ExitCode::SUCCESS)

@@ -132,6 +132,12 @@ impl Standing {
         Some(if position >= steps { "promotion".to_owned() } else { format!("{}/{steps}", position + 1) })
     }
 
+    /// The weight after this step's, in percent.
+    pub fn next_weight(&self) -> Option<f64> {
+        let position = self.position?;
+        (!self.steps.is_empty()).then(|| self.steps.get(position + 1).copied().unwrap_or(100.0))
+    }
+
     /// For machines.
     pub fn json(&self) -> Value {
         json!({

@@ -123,12 +123,12 @@ async fn a_release_listens_to_its_operator() {
     // The same release is not started twice.
     let again = ok(&lab, &["start", "shop", "--image", &image, "--name", "second", "--json"]);
     assert_eq!(serde_json::from_str::<Value>(&again).unwrap()["execution"], execution.as_str());
+    until(&lab, "it bakes", |status| status["phase"] == "baking").await;
     let other = sound(&scene.shop, "v3")["image"].as_str().unwrap().to_owned();
     let held = refused(&lab, &["start", "shop", "--image", &other, "--dry-run"]);
     assert!(held.contains("the lease is held by arn:") && held.contains("on_conflict is reject"), "{held}");
     let follows = ok(&lab, &["start", "shop", "--image", &image, "--dry-run"]);
     assert!(follows.contains("would wait: arn:") && follows.contains("brings the same version"), "{follows}");
-    until(&lab, "it bakes", |status| status["phase"] == "baking").await;
     assert!(refused(&lab, &["resume", "shop"]).contains("release second is not paused"));
     assert!(ok(&lab, &["pause", "shop"]).contains("release second: paused at its next check"));
     assert!(ok(&lab, &["pause", "shop"]).contains("pause was said already"));
@@ -153,7 +153,7 @@ async fn a_release_listens_to_its_operator() {
     assert!(refused(&lab, &["approve", "shop"]).contains("all services are frozen until"));
     assert!(ok(&lab, &["status", "shop"]).contains("freeze   all services are frozen until"));
     ok(&lab, &["unfreeze", "--all"]);
-    assert!(ok(&lab, &["approve", "shop"]).contains("goes on to the next step without proof"));
+    assert!(ok(&lab, &["approve", "shop"]).contains("goes on to 50 % without proof"));
     let at_half = eventually(PATIENCE, || async {
         let weight = scene.shop.weights()[0].green;
         if weight == Some(50) { Ok(()) } else { Err(weight) }
