@@ -7,7 +7,7 @@ use clap_complete::{Shell, generate};
 
 use crate::output;
 
-/// Print a shell's completions of this command line.
+/// Print a shell's completions of this command line
 ///
 /// For bash: spillway completions bash > ~/.local/share/bash-completion/completions/spillway
 /// For zsh, in a directory of $fpath: spillway completions zsh > _spillway

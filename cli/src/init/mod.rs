@@ -49,10 +49,10 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME|ARN")]
     load_balancer: Option<String>,
     /// Only this listener's rules, by port or ARN.
-    #[arg(long, value_name = "PORT|ARN")]
+    #[arg(long, value_name = "PORT|ARN", value_parser = routes::listener)]
     listener: Option<String>,
     /// A route: a rule by priority or ARN, `default` or a listener's ARN for a default action; may be given several times.
-    #[arg(long = "rule", value_name = "PRIORITY|default|ARN")]
+    #[arg(long = "rule", value_name = "PRIORITY|default|ARN", value_parser = routes::named)]
     rules: Vec<String>,
     /// A slot's target group, by name or ARN; once for each slot and load balancer.
     #[arg(long = "slot", value_name = "blue|green=GROUP", value_parser = slots::named)]

@@ -18,6 +18,26 @@ pub struct Wanted<'a> {
     pub groups: Vec<TargetGroupArn>,
 }
 
+/// `10`, `default`, or an ARN.
+pub fn named(text: &str) -> Result<String, String> {
+    let fits = text == "default" || text.parse::<u32>().is_ok_and(|priority| (1..=50_000).contains(&priority));
+    if fits || RouteArn::parse(text).is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err("allowed: a priority, 1 to 50000, default, or the ARN of a rule or listener of an Application Load Balancer".into())
+    }
+}
+
+/// `443`, or an ARN.
+pub fn listener(text: &str) -> Result<String, String> {
+    let arn = RouteArn::parse(text).is_ok_and(|arn| arn.kind() == RouteKind::ListenerDefault);
+    if arn || text.parse::<u16>().is_ok_and(|port| port > 0) {
+        Ok(text.to_owned())
+    } else {
+        Err("allowed: a port, 1 to 65535, or the ARN of a listener of an Application Load Balancer".into())
+    }
+}
+
 /// A route with where it is.
 #[derive(Clone, Debug)]
 pub struct Route {
