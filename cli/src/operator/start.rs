@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use spillway_aws::error::ApiError;
 use spillway_aws::executions::{self, NAME_IS_TAKEN, Status};
 use spillway_core::definition::ServiceName;
-use spillway_core::plan::Overrides;
+use spillway_core::plan::{OVERRIDABLE, Overrides};
 use spillway_core::slot::Slot;
 use spillway_core::version::{Image, LaunchTemplateVersion, OpaqueVersion, TaskDefinition, Version};
 
@@ -52,6 +52,10 @@ pub struct Arguments {
     /// Start without a healthy stable slot: a first deployment, or a dead one. Says why.
     #[arg(long, value_name = "REASON", value_parser = reason)]
     without_stable: Option<String>,
+    /// A field of the definition's strategy for this release alone: strategy.type=linear, strategy.minimum_time_seconds=60,
+    /// strategy.canary.steps=[10,50]; may be given several times. Approvals stay as they are.
+    #[arg(long = "override", value_name = "KEY=VALUE", value_parser = overridden)]
+    overrides: Vec<(String, Value)>,
     /// Name of the release, 1 to 80 letters, digits, hyphens and underscores; otherwise the service's with the time.
     #[arg(long, value_parser = name)]
     name: Option<String>,
@@ -85,6 +89,30 @@ fn name(text: &str) -> Result<String, String> {
     if fits { Ok(text.to_owned()) } else { Err("allowed: 1 to 80 letters, digits, hyphens and underscores".into()) }
 }
 
+/// `strategy.canary.steps=[10,50]` is the field `canary` with `{"steps": [10, 50]}`.
+fn overridden(text: &str) -> Result<(String, Value), String> {
+    let allowed = || {
+        let keys: Vec<String> = OVERRIDABLE
+            .iter()
+            .map(|field| match *field {
+                "canary" => "strategy.canary.steps".to_owned(),
+                "linear" => "strategy.linear.increment".to_owned(),
+                field => format!("strategy.{field}"),
+            })
+            .collect();
+        format!("allowed: KEY=VALUE, with a KEY of {}", keys.join(", "))
+    };
+    let (key, value) = text.split_once('=').ok_or_else(allowed)?;
+    let value: Value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    match key.split('.').collect::<Vec<_>>()[..] {
+        ["strategy", field @ "canary", inner @ "steps"] | ["strategy", field @ "linear", inner @ "increment"] => {
+            Ok((field.to_owned(), json!({ inner: value })))
+        }
+        ["strategy", field] if OVERRIDABLE.contains(&field) => Ok((field.to_owned(), value)),
+        _ => Err(allowed()),
+    }
+}
+
 impl Arguments {
     fn version(&self) -> Option<Version> {
         let image = self.image.clone().map(Version::Image);
@@ -100,7 +128,8 @@ impl Arguments {
             StableSlot::Blue => Slot::Blue,
             StableSlot::Green => Slot::Green,
         });
-        let overrides = Overrides { stable, without_stable: self.without_stable.clone() };
+        let strategy = self.overrides.iter().cloned().collect();
+        let overrides = Overrides { stable, without_stable: self.without_stable.clone(), strategy };
         let mut input = json!({"service": self.service, "version": self.version()});
         if overrides != Overrides::default() {
             input["overrides"] = json!(overrides);
@@ -218,4 +247,28 @@ async fn taken(world: &World, machine: &str, name: &str, input: &Value, error: A
         "--name {name}: it is the name of {why}; a name is one release's, and with the same input the same release \
          while that runs; allowed: another name, or none"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_the_strategy_are_overridden() {
+        for (text, expected) in [
+            ("strategy.type=linear", Some(json!({"type": "linear"}))),
+            ("strategy.minimum_time_seconds=60", Some(json!({"minimum_time_seconds": 60}))),
+            ("strategy.canary.steps=[10, 50]", Some(json!({"canary": {"steps": [10, 50]}}))),
+            ("strategy.linear.increment=25", Some(json!({"linear": {"increment": 25}}))),
+            ("strategy.canary={\"steps\":[5]}", Some(json!({"canary": {"steps": [5]}}))),
+            ("strategy.approval_at=[]", None),
+            ("strategy.canary.weights=[5]", None),
+            ("health.alarms=[]", None),
+            ("strategy.type", None),
+        ] {
+            let found = overridden(text).map(|field| Value::Object([field].into_iter().collect()));
+            assert_eq!(found.as_ref().ok(), expected.as_ref(), "{text}");
+            assert!(found.is_ok() || found.is_err_and(|why| why.contains("allowed: KEY=VALUE")), "{text}");
+        }
+    }
 }

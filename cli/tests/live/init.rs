@@ -1,6 +1,8 @@
 //! A definition from a live load balancer.
 
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use spillway_end_to_end::lab;
@@ -13,6 +15,26 @@ fn init(lab: &Lab, arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = tokio::task::block_in_place(|| spillway(lab, &[&["init"], arguments].concat(), ""));
     println!("$ spillway init {}\n{}{}", arguments.join(" "), text(&output.stdout), text(&output.stderr));
     (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// The same with a terminal, and somebody who types this; exit code, and what the terminal shows. The lab needs Python
+/// anyway, and that has terminals.
+fn on_a_terminal(lab: &Lab, arguments: &[&str], typed: &str) -> (Option<i32>, String) {
+    let spawn = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+    let mut child = Command::new(std::env::var_os("SPILLWAY_PYTHON").unwrap_or_else(|| "python3".into()))
+        .args(["-c", spawn, env!("CARGO_BIN_EXE_spillway")])
+        .args(arguments)
+        .envs(lab.environment())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(typed.as_bytes()).unwrap();
+    let output = tokio::task::block_in_place(|| child.wait_with_output()).unwrap();
+    drop(input);
+    println!("{}", text(&output.stdout));
+    (output.status.code(), text(&output.stdout))
 }
 
 fn read(path: &Path) -> Value {
@@ -67,6 +89,7 @@ async fn what_is_ambiguous_is_settled_by_options() {
     let (code, out, err) = init(&lab, &["--output", file]);
     assert_eq!((code, out.as_str(), path.exists()), (Some(1), "", false));
     assert!(err.contains("load balancer: there are 3; allowed: --load-balancer NAME\n  "), "{err}");
+    let ambiguous = err;
 
     let slots: Vec<String> = Slot::BOTH
         .into_iter()
@@ -93,6 +116,19 @@ async fn what_is_ambiguous_is_settled_by_options() {
     let (code, _, err) = init(&lab, &[&one[..], &["--slot", "green=other-green-0"]].concat());
     assert_eq!(code, Some(0), "{err}");
     assert_describes(&lab, &path, &other.definition());
+
+    // On a terminal both are asked; nothing is taken for an answer that is none.
+    let known: Vec<&str> = ambiguous.lines().skip(1).map(str::trim).collect();
+    let which = known.iter().position(|name| *name == "other-0").unwrap() + 1;
+    let asked = ["init", "--service", "other", "--output", file, "--force"];
+    std::fs::remove_file(&path).unwrap();
+    let (code, told) = on_a_terminal(&lab, &asked, &format!("9\n{which}\n1\n"));
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("Which load balancer?") && told.contains("Which target group is green?"), "{told}");
+    assert_describes(&lab, &path, &other.definition());
+    let (code, told) = on_a_terminal(&lab, &asked, "\n");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("allowed: --load-balancer NAME"), "{told}");
 
     // What does not exist, and AWS that fails.
     for (arguments, expected) in [

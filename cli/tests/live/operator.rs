@@ -70,6 +70,12 @@ async fn a_release_is_started_and_waited_for() {
         (&planned["preview"]["outcome"], &planned["preview"]["steps"]),
         (&json!("starts"), &json!([10.0, 50.0]))
     );
+    let linear = ["start", "shop", "--image", &image, "--dry-run", "--override", "strategy.type=linear"];
+    let linear = ok(&lab, &[&linear[..], &["--override", "strategy.linear.increment=45"]].concat());
+    assert!(
+        linear.contains("  steps     linear: 45 > 90 > 95 > 100 %") && linear.contains("for this release only"),
+        "{linear}"
+    );
     assert!(ok(&lab, &["status", "shop"]).contains("no release of it has ever started here"), "it was a dry run");
     let told = ok(&lab, &start);
     assert!(told.starts_with("shop: image shop@sha256:"), "{told}");

@@ -144,12 +144,18 @@ pub async fn handle(
     clock: impl Fn() -> Timestamp,
     event: Event,
 ) -> Result<Output, Error> {
-    let definition = ServiceDefinition::from_json(&event.definition)?;
+    let mut definition = ServiceDefinition::from_json(&event.definition)?;
     if definition.service != event.lease.service {
         return Err(Error::OtherService { expected: event.lease.service, found: definition.service });
     }
     let mut refusals = Vec::new();
     let Wishes { version, overrides } = wishes(&event.request, &mut refusals);
+    let changed = overrides.as_ref().filter(|overrides| !overrides.strategy.is_empty());
+    match changed.map(|overrides| overrides.applied(&event.definition)) {
+        Some(Ok(overridden)) => definition = overridden,
+        Some(Err(message)) => refusals.push(Refusal::InvalidOverrides(message)),
+        None => {}
+    }
     let record = leases.read(&definition.service).await?.unwrap_or_default();
     refusals.extend(plan::strangers(&definition, event.lease.home(), homes));
     let freeze = Notices::of(&record, leases.freeze_of_all().await?, clock()).freeze;
@@ -177,7 +183,8 @@ pub async fn handle(
     if let (Some(roles), Some(version), Some(live)) = (&roles, &version, &record.live) {
         // Who overrides something knows what is there; and what someone else has deployed may be anything.
         let named = !matches!(version, Version::Opaque(_));
-        if named && overrides == Some(Overrides::default()) && live.slot == roles.stable && live.version == *version {
+        let slots = overrides.as_ref().is_none_or(Overrides::is_about_slots);
+        if named && !slots && live.slot == roles.stable && live.version == *version {
             return Err(Error::AlreadyStable(version.clone(), live.slot));
         }
     }
