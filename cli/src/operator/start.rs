@@ -52,8 +52,8 @@ pub struct Arguments {
     /// Start without a healthy stable slot: a first deployment, or a dead one. Says why.
     #[arg(long, value_name = "REASON", value_parser = reason)]
     without_stable: Option<String>,
-    /// A field of the definition's strategy for this release alone: strategy.type=linear, strategy.minimum_time_seconds=60,
-    /// strategy.canary.steps=[10,50]; may be given several times. Approvals stay as they are.
+    /// A field of the definition's strategy for this release alone: `strategy.type=linear`, `strategy.minimum_time_seconds=60`,
+    /// `strategy.canary.steps=[10,50]`; may be given several times. Approvals stay as they are.
     #[arg(long = "override", value_name = "KEY=VALUE", value_parser = overridden)]
     overrides: Vec<(String, Value)>,
     /// Name of the release, 1 to 80 letters, digits, hyphens and underscores; otherwise the service's with the time.
