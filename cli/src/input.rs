@@ -4,6 +4,8 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::output;
+
 /// Exit code for input with problems.
 const INVALID: u8 = 1;
 /// Exit code for a file that cannot be read.
@@ -33,12 +35,12 @@ impl Fault {
     pub fn report(&self) -> ExitCode {
         match self {
             Self::Unreadable { name, source } => {
-                eprintln!("spillway: {name}: {source}");
+                output::say(&format!("spillway: {name}: {source}"));
                 ExitCode::from(UNREADABLE)
             }
             Self::Invalid { name, problem } => {
                 let place = if problem.contains('\n') { "\n  " } else { " " };
-                eprintln!("{name}:{place}{problem}");
+                output::say(&format!("{name}:{place}{problem}"));
                 ExitCode::from(INVALID)
             }
         }

@@ -1,5 +1,9 @@
 //! The command line of Spillway.
 
+mod ask;
+mod completions;
+mod connection;
+mod init;
 mod input;
 mod judge;
 mod live;
@@ -15,20 +19,23 @@ mod validate;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 use operator::command::Word;
 
 /// Progressive delivery for services behind AWS Application Load Balancers.
 #[derive(Parser)]
 #[command(name = "spillway", version)]
 struct Arguments {
+    /// No colours; `NO_COLOR` means the same, and where standard output is no terminal there are none.
+    #[arg(long, global = true, display_order = 900)]
+    no_color: bool,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Check a service definition, offline, and list every problem.
+    Init(init::Arguments),
     Validate(validate::Arguments),
     Judge(judge::Arguments),
     Start(operator::start::Arguments),
@@ -54,6 +61,7 @@ enum Command {
     ///
     /// A release that has ended does not listen any more. `status --wait` waits for the end of the rollback.
     Abort(operator::command::Arguments),
+    Rollback(operator::rollback::Arguments),
     Freeze(operator::freeze::Arguments),
     Unfreeze(operator::freeze::EndArguments),
     History(operator::history::Arguments),
@@ -62,10 +70,18 @@ enum Command {
     Simulate(simulate::Arguments),
     /// Print the JSON Schema of a service definition, for editors.
     Schema,
+    Completions(completions::Arguments),
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
+    // Help and usage errors are printed before anything is parsed.
+    let plain = std::env::args_os().any(|argument| argument == "--no-color");
+    let command = Arguments::command().color(if plain { ColorChoice::Never } else { ColorChoice::Auto });
+    let matches = command.clone().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    output::settle(arguments.no_color);
+    match arguments.command {
+        Command::Init(arguments) => init::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Judge(arguments) => judge::run(&arguments),
         Command::Start(arguments) => operator::start::run(&arguments),
@@ -75,6 +91,7 @@ fn main() -> ExitCode {
         Command::Approve(arguments) => operator::command::run(&arguments, Word::Approve),
         Command::Promote(arguments) => operator::command::run(&arguments, Word::Promote),
         Command::Abort(arguments) => operator::command::run(&arguments, Word::Abort),
+        Command::Rollback(arguments) => operator::rollback::run(&arguments),
         Command::Freeze(arguments) => operator::freeze::run(&arguments),
         Command::Unfreeze(arguments) => operator::freeze::end(&arguments),
         Command::History(arguments) => operator::history::run(&arguments),
@@ -82,5 +99,6 @@ fn main() -> ExitCode {
         Command::Report(arguments) => operator::report::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Schema => schema::run(),
+        Command::Completions(arguments) => completions::run(&arguments, command),
     }
 }

@@ -4,8 +4,10 @@ use std::process::ExitCode;
 
 use spillway_core::definition::ServiceDefinition;
 
+use crate::output;
+
 /// Prints the schema.
 pub fn run() -> ExitCode {
-    println!("{:#}", ServiceDefinition::json_schema());
+    output::line(&format!("{:#}", ServiceDefinition::json_schema()));
     ExitCode::SUCCESS
 }

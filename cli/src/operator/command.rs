@@ -10,6 +10,7 @@ use spillway_core::definition::ServiceName;
 
 use super::failure::Failure;
 use super::release::Kind;
+use super::standing::Standing;
 use super::{Installation, World, run as run_operator, with_exit_codes, words};
 use crate::output;
 
@@ -58,19 +59,31 @@ impl Word {
         }
     }
 
-    /// What was done, and when it has its effect.
-    fn done(self, item: &Item) -> String {
+    /// What was done, what comes of it, and when.
+    fn done(self, item: &Item, standing: &Standing) -> String {
         let next = next_check(item);
+        let at = standing.weight.map_or_else(String::new, |weight| format!(" at {weight} %"));
         match self {
-            Self::Pause => format!("paused {next}; it goes on being judged, and still rolls back by itself"),
-            Self::Resume => format!("goes on {next}"),
-            Self::Approve => {
-                format!(
-                    "approved: goes on to the next step without proof {next}, once this step's minimum time is over"
-                )
-            }
-            Self::Promote => format!("goes on to 100 % {next}, skipping the steps that remain; no proof is waited for"),
-            Self::Abort => format!("rolls back {next}"),
+            Self::Pause => format!(
+                "paused {next}; it goes on being judged{at}, and still rolls back by itself; resume, approve and promote \
+                 end the pause"
+            ),
+            Self::Resume => format!("goes on {next}, as if there had been no pause"),
+            Self::Approve => format!(
+                "approved: goes on to {} without proof {next}, once this step's minimum time is over; what proves the \
+                 version bad still rolls it back",
+                standing.next_weight().map_or_else(|| "the next step".to_owned(), |weight| format!("{weight} %"))
+            ),
+            Self::Promote => format!(
+                "goes on to 100 % {next}, without proof, skipping {}; there it is promoted once the old slot is measured \
+                 quiet, and what proves the version bad still rolls it back",
+                skipped(item, standing)
+            ),
+            Self::Abort => format!(
+                "rolls back {next}: all traffic goes back to {} within seconds, and then the slot of the new version is \
+                 retired",
+                stable(item).unwrap_or_else(|| "the old version".to_owned())
+            ),
         }
     }
 
@@ -78,6 +91,7 @@ impl Word {
     fn next(self) -> &'static str {
         match self {
             Self::Pause => "resume",
+            Self::Abort | Self::Promote => "status --wait",
             _ => "status",
         }
     }
@@ -175,6 +189,43 @@ fn next_check(item: &Item) -> String {
     }
 }
 
+/// What a promotion does not wait for: steps, a hold, people and hooks.
+fn skipped(item: &Item, standing: &Standing) -> String {
+    let plan: Value = item.plan.as_deref().and_then(|plan| serde_json::from_str(plan).ok()).unwrap_or_default();
+    let percent = |weights: &[f64]| weights.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut skipped = match (standing.position.and_then(|position| standing.steps.get(position..)), &*standing.steps) {
+        (Some([]), _) => vec!["what is left of the promotion's own waiting".to_owned()],
+        (Some([on]), _) => vec![format!("the rest of the step at {on} %")],
+        (Some([on, rest @ ..]), _) => {
+            vec![format!("the rest of the step at {on} % and {} %", percent(rest))]
+        }
+        (None, []) => vec!["the steps that remain".to_owned()],
+        (None, all) => vec![format!("the steps that remain of {} %", percent(all))],
+    };
+    if let Some(reason) = standing.reason.as_ref().filter(|_| standing.held) {
+        skipped.push(format!("the hold ({reason})"));
+    }
+    let position = standing.position.unwrap_or(0);
+    let from = if position == 0 { 0.0 } else { standing.steps.get(position).copied().unwrap_or(100.0) };
+    let approvals: Vec<f64> = plan["approval_at"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+    let approvals: Vec<f64> = approvals.into_iter().filter(|weight| *weight >= from).collect();
+    if !approvals.is_empty() {
+        skipped.push(format!("the approval beyond {} %", percent(&approvals)));
+    }
+    let hooks = ["after_step", "before_promotion"].into_iter().filter(|hook| plan["hooks"][hook].is_object());
+    let hooks: Vec<&str> = hooks.collect();
+    if !hooks.is_empty() {
+        skipped.push(format!("the hook {}", hooks.join(" and the hook ")));
+    }
+    skipped.join(", ")
+}
+
+/// The slot that all traffic goes back to.
+fn stable(item: &Item) -> Option<String> {
+    let plan: Value = serde_json::from_str(item.plan.as_deref()?).ok()?;
+    Some(plan["stable"]["slot"].as_str()?.to_owned())
+}
+
 /// Says the word.
 pub fn run(arguments: &Arguments, word: Word) -> ExitCode {
     let service = arguments.service.clone();
@@ -191,7 +242,7 @@ async fn say(world: &World, service: &ServiceName, word: Word) -> Result<ExitCod
         let Some(item) = world.leases.read(service).await? else { return Err(unknown(world, service).await) };
         match rule(word, &item, all.as_ref(), world.prefix(), Timestamp::now()) {
             Ruling::Refuse(why) => return Err(Failure::Refused(why)),
-            Ruling::Already => return Ok(told(world, &item, word, true)),
+            Ruling::Already => return Ok(told(world, &item, word, None)),
             Ruling::Write => {}
         }
         if let Some(owner) = &item.owner
@@ -203,8 +254,9 @@ async fn say(world: &World, service: &ServiceName, word: Word) -> Result<ExitCod
                 words::name(owner)
             )));
         }
+        let standing = world.standing(&item).await;
         if world.leases.command(&item, word.text()).await? {
-            return Ok(told(world, &item, word, false));
+            return Ok(told(world, &item, word, Some(&standing)));
         }
     }
     Err(Failure::Refused(format!(
@@ -214,39 +266,44 @@ async fn say(world: &World, service: &ServiceName, word: Word) -> Result<ExitCod
 }
 
 /// A service without an item has never been released here.
-async fn unknown(world: &World, service: &str) -> Failure {
+pub(super) async fn unknown(world: &World, service: &str) -> Failure {
     let known = world.leases.all().await.unwrap_or_default();
     let known: Vec<&str> = known.iter().map(|item| item.service.as_str()).filter(|name| *name != ALL).collect();
     let known = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
     Failure::Refused(format!("{service}: no release of it has ever started here; known: {known}; allowed: start"))
 }
 
-fn told(world: &World, item: &Item, word: Word, already: bool) -> ExitCode {
+/// Tells what was done; without a standing it was said already.
+fn told(world: &World, item: &Item, word: Word, standing: Option<&Standing>) -> ExitCode {
     let (service, owner) = (&item.service, item.owner.as_deref().unwrap_or_default());
     if world.json() {
-        let told = json!({
+        let mut told = json!({
             "service": service,
             "execution": owner,
             "phase": item.phase,
             "command": word.text(),
             "before": item.wish(),
+            "standing": standing.map(Standing::json),
         });
+        if let (Word::Promote, Some(standing)) = (word, standing) {
+            told["skips"] = skipped(item, standing).into();
+        }
         output::line(&told.to_string());
         return ExitCode::SUCCESS;
     }
-    let said = match (already, word) {
+    let said = match (standing, word) {
         // It stays in the lease; when it was read cannot be told.
-        (true, Word::Resume) => {
+        (None, Word::Resume) => {
             format!("{service}: release {} is not paused: resume was said already", words::name(owner))
         }
-        (true, _) => format!("{service}: {} was said already, and is read {}", word.text(), next_check(item)),
-        (false, _) => {
+        (None, _) => format!("{service}: {} was said already, and is read {}", word.text(), next_check(item)),
+        (Some(standing), _) => {
             let instead = match item.wish() {
                 None | Some("resume") => String::new(),
                 Some("pause") if word == Word::Resume => String::new(),
                 Some(before) => format!(" (instead of {before})"),
             };
-            format!("{service}: release {}: {}{instead}", words::name(owner), word.done(item))
+            format!("{service}: release {}: {}{instead}", words::name(owner), word.done(item, standing))
         }
     };
     let _ =
@@ -367,5 +424,33 @@ mod tests {
         ] {
             assert_eq!(next_check(&item), expected);
         }
+    }
+
+    #[test]
+    fn a_promotion_names_what_it_skips() {
+        let plan =
+            r#"{"approval_at":[5.0,50.0],"hooks":{"before_promotion":{"function":"f"}},"stable":{"slot":"blue"}}"#;
+        let item = Item { plan: Some(plan.into()), ..held("spillway-release", "baking", "none") };
+        let bare = held("spillway-release", "baking", "none");
+        let at = |position: Option<usize>| Standing { steps: vec![5.0, 25.0, 95.0], position, ..Standing::default() };
+        let on_hold = Standing { held: true, reason: Some("held at 25 %: why".into()), ..at(Some(1)) };
+        for (item, standing, expected) in [
+            (&bare, at(Some(0)), "the rest of the step at 5 % and 25, 95 %"),
+            (&bare, at(Some(2)), "the rest of the step at 95 %"),
+            (&bare, at(Some(3)), "what is left of the promotion's own waiting"),
+            (&bare, at(None), "the steps that remain of 5, 25, 95 %"),
+            (&bare, Standing::default(), "the steps that remain"),
+            (
+                &item,
+                on_hold,
+                "the rest of the step at 25 % and 95 %, the hold (held at 25 %: why), the approval beyond 50 %, the hook \
+                 before_promotion",
+            ),
+        ] {
+            assert_eq!(skipped(item, &standing), expected);
+        }
+        assert!(Word::Abort.done(&item, &at(Some(1))).contains("all traffic goes back to blue"));
+        assert!(Word::Approve.done(&item, &at(Some(0))).contains("goes on to 25 % without proof"));
+        assert!(Word::Approve.done(&item, &at(Some(2))).contains("goes on to 100 % without proof"));
     }
 }

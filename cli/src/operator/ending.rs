@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use spillway_aws::executions::{Execution, Status};
+use spillway_aws::executions::{self, Execution, Status};
 
 use super::release::service_of;
 use super::words;
@@ -15,7 +15,7 @@ fn meaning(ending: &str) -> &'static str {
     match ending {
         "Promoted" | "promoted" => "all traffic is on the new version",
         "AlreadyStable" | "already_stable" => "this version had all traffic already; nothing was changed",
-        "RolledBack" => "all traffic is on the old version again",
+        "RolledBack" | "rolled_back" => "all traffic is on the old version again",
         "StableDead" => "the old version has no healthy host, so the new one has all traffic; people were paged",
         "Refused" => "nothing was changed",
         "LeaseHeld" => "nothing was changed: another execution is changing the service",
@@ -24,6 +24,9 @@ fn meaning(ending: &str) -> &'static str {
             "the lease could not be given back: the guard does that, and rolls back what was not promoted by then"
         }
         "RollBackFailed" => "traffic may be split; people were paged, and the lease is kept",
+        "NothingToUndo" => "nothing was changed: no release was promoted since the last one that was planned",
+        "freed" => "nothing had been changed, and the lease is free",
+        "not_dead" => "nothing was changed: someone else was faster",
         "Outrun" => "nothing was changed: a newer release took its place while it waited",
         "SameFailed" => "nothing was changed: another release tried the same version, and did not promote it",
         _ => "",
@@ -40,7 +43,10 @@ fn said(execution: &Execution, field: &str) -> Option<String> {
 pub fn name(execution: &Execution) -> String {
     match execution.status {
         Status::Running => "running".into(),
-        Status::Succeeded => said(execution, "outcome").unwrap_or_else(|| "promoted".into()),
+        Status::Succeeded => said(execution, "outcome").unwrap_or_else(|| {
+            let machine = executions::names(&execution.arn).map_or("", |(machine, _)| machine);
+            if machine.ends_with("-rollback") { "rolled_back".into() } else { "promoted".into() }
+        }),
         Status::Stopped => "stopped".into(),
         Status::TimedOut => "timed out".into(),
         Status::Failed => execution.error.clone().unwrap_or_else(|| "failed".into()),

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use spillway_aws::error::ApiError;
 
+use crate::output;
+
 /// Exit code: refused, or the release ended otherwise than promoted.
 pub const REFUSED: u8 = 1;
 /// Exit code: the command line is not right, as clap has it.
@@ -24,6 +26,8 @@ pub enum Failure {
     Usage(String),
     /// A call failed.
     Aws(ApiError),
+    /// The same, with what it was asked for.
+    Context(String, Box<Failure>),
     /// The installation is not there: what is missing.
     NotInstalled(String),
     /// It was waited for, and lost from sight: the release's name, and the last error.
@@ -37,14 +41,19 @@ pub enum Failure {
 impl Failure {
     /// Says it on standard error; the exit code tells the kinds apart.
     pub fn report(&self) -> ExitCode {
-        eprintln!("spillway: {}", self.text());
-        ExitCode::from(match self {
+        output::say(&format!("spillway: {}", self.text()));
+        ExitCode::from(self.code())
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            Self::Context(_, failure) => failure.code(),
             Self::Refused(_) => REFUSED,
             Self::Usage(_) => USAGE,
             Self::Aws(_) | Self::NotInstalled(_) | Self::LostSight(..) => UNREACHABLE,
             Self::TimedOut(_) => TIMED_OUT,
             Self::Interrupted(_) => INTERRUPTED,
-        })
+        }
     }
 
     /// What is wrong, and what may help.
@@ -52,6 +61,7 @@ impl Failure {
         match self {
             Self::Refused(text) | Self::Usage(text) | Self::TimedOut(text) | Self::Interrupted(text) => text.clone(),
             Self::Aws(error) => format!("{error}{}", advice(error)),
+            Self::Context(what, failure) => format!("{what}: {}", failure.text()),
             Self::NotInstalled(text) => {
                 format!("{text}; is this the account, the region and the --installation that you mean?")
             }

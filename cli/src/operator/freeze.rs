@@ -130,16 +130,16 @@ async fn begin(world: &World, service: &str, freeze: &Freeze) -> Result<ExitCode
         return Ok(ExitCode::SUCCESS);
     }
     if !known {
-        eprintln!(
+        output::say(&format!(
             "spillway: {service}: no release of it has ever started here; is that its name? It is frozen all the same"
-        );
+        ));
     }
     let before = before.map_or_else(String::new, |before| {
         format!("\nBefore, it was frozen until {} by {}: {}", before.until, before.owner, before.reason)
     });
     let end = world.hint(&format!("unfreeze {}", if service == ALL { "--all" } else { service }));
     output::line(&format!(
-        "{}\nReleases that run hold at their weight, nothing starts, and rollbacks go on.{before}\nNext: {end}",
+        "{}\nFrom their next check on releases that run hold at their weight, nothing starts, and rollbacks go on.{before}\nNext: {end}",
         words::frozen(service, freeze)
     ));
     Ok(ExitCode::SUCCESS)

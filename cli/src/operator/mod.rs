@@ -3,12 +3,16 @@
 pub mod command;
 pub mod ending;
 pub mod explain;
-mod failure;
+pub mod failure;
 pub mod freeze;
 pub mod history;
+mod overview;
 mod past;
+mod preview;
 mod release;
 pub mod report;
+pub mod rollback;
+mod standing;
 pub mod start;
 pub mod status;
 mod wait;
@@ -17,16 +21,23 @@ pub mod words;
 use std::future::Future;
 use std::process::ExitCode;
 
+use aws_config::SdkConfig;
 use clap::Args;
-use spillway_aws::client;
+use spillway_aws::definitions::Definitions;
 use spillway_aws::error::ApiError;
 use spillway_aws::executions::StateMachines;
 use spillway_aws::operator::OperatorTable;
 
 use failure::Failure;
 
+use crate::connection::Connection;
+use crate::output;
+
 /// The prefix unless another one is given.
 const PREFIX: &str = "spillway";
+
+/// Where definitions are in the parameter store, unless the engine says otherwise.
+pub const PARAMETER_PREFIX: &str = "/spillway/services/";
 
 /// Seconds that a wait may take: no release lasts longer than its state machine, 30 days.
 const LONGEST_WAIT: u64 = 2_592_000;
@@ -38,14 +49,15 @@ macro_rules! with_exit_codes {
             $("Example: ", $examples, "\n",)*
             "
 Exit codes:
-  0    done; with --wait: promoted
-  1    refused, or the release ended otherwise
+  0    done; with --wait: promoted, or with rollback: rolled back
+  1    refused, or it ended otherwise
   2    the command line is not right
   3    AWS cannot be reached, or failed
   4    --timeout is over; the release goes on
   130  interrupted; the release goes on
 
-Region and credentials come from AWS's environment variables and shared configuration."
+What is not given of AWS's region, credentials and endpoints comes from its environment variables and shared
+configuration, as for the aws command line."
         )
     };
 }
@@ -76,12 +88,51 @@ pub struct Installation {
     /// Prefix of the installation's names: its state machine is PREFIX-release, its table PREFIX-leases.
     #[arg(long = "installation", value_name = "PREFIX", env = "SPILLWAY_INSTALLATION", hide_env_values = true, default_value = PREFIX, value_parser = prefix)]
     prefix: String,
-    /// Endpoint of all AWS services, for the lab; otherwise `AWS_ENDPOINT_URL`, or AWS itself.
-    #[arg(long, value_name = "URL", value_parser = url)]
-    endpoint_url: Option<String>,
+    /// Path of the definitions in the parameter store, where the engine's `parameter_prefix` says otherwise.
+    #[arg(long, value_name = "PATH", env = "SPILLWAY_PARAMETER_PREFIX", hide_env_values = true, hide_short_help = true, default_value = PARAMETER_PREFIX, value_parser = path)]
+    parameter_prefix: String,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Installation {
+    /// The configuration that all clients share.
+    pub async fn config(&self) -> SdkConfig {
+        self.connection.config().await
+    }
+
+    /// Where its definitions are stored.
+    pub fn definitions(&self, config: &SdkConfig) -> Definitions {
+        Definitions::new(config, &*self.parameter_prefix)
+    }
+
+    /// The name of its lease table.
+    fn table(&self) -> String {
+        format!("{}-leases", self.prefix)
+    }
+
+    /// The prefix of its names.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Whether machines read what is printed.
+    pub fn json(&self) -> bool {
+        self.json
+    }
+}
+
+fn path(text: &str) -> Result<String, String> {
+    let levels = text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/'));
+    let fits = levels.is_some_and(|levels| {
+        levels
+            .split('/')
+            .all(|level| !level.is_empty() && level.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)))
+    });
+    if fits { Ok(text.to_owned()) } else { Err("allowed: a path that begins and ends with a slash".into()) }
 }
 
 fn prefix(text: &str) -> Result<String, String> {
@@ -89,29 +140,19 @@ fn prefix(text: &str) -> Result<String, String> {
     if fits { Ok(text.to_owned()) } else { Err("allowed: 1 to 64 letters, digits, hyphens and underscores".into()) }
 }
 
-fn url(text: &str) -> Result<String, String> {
-    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    match host {
-        Some(host) if !host.is_empty() && !host.contains(char::is_whitespace) => Ok(text.to_owned()),
-        _ => Err("allowed: http://HOST:PORT or https://HOST".into()),
-    }
-}
-
 /// An installation that can be spoken to.
 struct World {
     installation: Installation,
+    config: SdkConfig,
     machines: StateMachines,
     leases: OperatorTable,
 }
 
 impl World {
     async fn new(installation: Installation) -> Self {
-        let config = match &installation.endpoint_url {
-            Some(url) => client::config_loader().endpoint_url(url).load().await,
-            None => client::sdk_config().await,
-        };
-        let table = format!("{}-leases", installation.prefix);
-        Self { machines: StateMachines::new(&config), leases: OperatorTable::new(&config, table), installation }
+        let config = installation.connection.config().await;
+        let leases = OperatorTable::new(&config, installation.table());
+        Self { machines: StateMachines::new(&config), leases, config, installation }
     }
 
     fn json(&self) -> bool {
@@ -124,22 +165,24 @@ impl World {
 
     /// The ARN of the release machine.
     async fn release_machine(&self) -> Result<String, Failure> {
-        let name = format!("{}-release", self.prefix());
+        self.machine("release").await
+    }
+
+    /// The ARN of the machine that is called so after the installation's prefix.
+    async fn machine(&self, which: &str) -> Result<String, Failure> {
+        let name = format!("{}-{which}", self.prefix());
         let found = self.machines.find(&name).await?;
         found.ok_or_else(|| Failure::NotInstalled(format!("no state machine is named {name}")))
     }
 
     /// A command line of this program that speaks to the same installation.
     fn hint(&self, command: &str) -> String {
-        let Installation { prefix, endpoint_url, .. } = &self.installation;
+        let Installation { prefix, connection, .. } = &self.installation;
         let mut hint = format!("spillway {command}");
         if prefix != PREFIX {
             hint.extend([" --installation ", prefix]);
         }
-        if let Some(url) = endpoint_url {
-            hint.extend([" --endpoint-url ", url]);
-        }
-        hint
+        hint + &connection.hint()
     }
 }
 
@@ -148,15 +191,19 @@ fn run<F: Future<Output = Result<ExitCode, Failure>>>(
     installation: &Installation,
     command: impl FnOnce(World) -> F,
 ) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("spillway: {error}");
-            return ExitCode::from(failure::UNREACHABLE);
-        }
-    };
     let installation = installation.clone();
-    runtime.block_on(async { command(World::new(installation).await).await }).unwrap_or_else(|failure| failure.report())
+    block_on(async { command(World::new(installation).await).await })
+}
+
+/// Runs what asks AWS; what stops it is told on standard error.
+pub fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(command).unwrap_or_else(|failure| failure.report()),
+        Err(error) => {
+            output::say(&format!("spillway: {error}"));
+            ExitCode::from(failure::UNREACHABLE)
+        }
+    }
 }
 
 impl From<ApiError> for Failure {

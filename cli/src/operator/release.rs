@@ -68,10 +68,11 @@ impl World {
         Ok(None)
     }
 
-    /// The release to wait for: the one that holds the lease, or waits for it, or else the latest.
+    /// The release to wait for: the one that holds the lease, or its undo, or the one that waits for it, or else the latest.
     pub async fn current(&self, service: &str, item: Option<&Item>) -> Result<Option<String>, Failure> {
         let held = item.and_then(|item| item.owner.as_deref());
-        if let Some(owner) = held.filter(|owner| Kind::of(owner, self.prefix()) == Kind::Release) {
+        let waited_for = |owner: &&str| matches!(Kind::of(owner, self.prefix()), Kind::Release | Kind::Rollback);
+        if let Some(owner) = held.filter(waited_for) {
             return Ok(Some(owner.to_owned()));
         }
         if let Some(waiting) = item.and_then(|item| item.waiting.as_ref()) {

@@ -9,19 +9,22 @@ use serde_json::{Value, json};
 use spillway_aws::error::ApiError;
 use spillway_aws::executions::{self, NAME_IS_TAKEN, Status};
 use spillway_core::definition::ServiceName;
-use spillway_core::plan::Overrides;
+use spillway_core::plan::{OVERRIDABLE, Overrides};
 use spillway_core::slot::Slot;
 use spillway_core::version::{Image, LaunchTemplateVersion, OpaqueVersion, TaskDefinition, Version};
 
-use super::failure::Failure;
+use super::failure::{Failure, REFUSED, UNREACHABLE};
+use super::preview::Preview;
 use super::{Installation, LONGEST_WAIT, World, ending, run as run_operator, wait, with_exit_codes, words};
 use crate::output;
 
 /// Start the release of a version of a service.
 ///
-/// It prints the execution's ARN, and what to run next. A --name makes it idempotent: the same name with the same input
-/// is the same release as long as it runs. Whether the release may start, the release itself finds out, and ends as
-/// Refused if not: --wait tells.
+/// First it says what the release will do: which slot is stable and which gets the version, the steps, how long they take,
+/// how soon a fault is rolled back, and what to know beforehand; what would be refused is not started. That is found out by
+/// the code that plans releases, as far as you may look; the release itself looks again, and ends as Refused if things have
+/// changed. Then it prints the execution's ARN, and what to run next. A --name makes it idempotent: the same name with the
+/// same input is the same release as long as it runs.
 #[derive(Args)]
 #[command(
     after_long_help = with_exit_codes!("spillway start checkout --image shop@sha256:DIGEST --name build-1234 --wait --timeout 7200", "spillway start checkout --opaque build-1234 --without-stable \"first deployment\""),
@@ -49,9 +52,16 @@ pub struct Arguments {
     /// Start without a healthy stable slot: a first deployment, or a dead one. Says why.
     #[arg(long, value_name = "REASON", value_parser = reason)]
     without_stable: Option<String>,
+    /// A field of the definition's strategy for this release alone: `strategy.type=linear`, `strategy.minimum_time_seconds=60`,
+    /// `strategy.canary.steps=[10,50]`; may be given several times. Approvals stay as they are.
+    #[arg(long = "override", value_name = "KEY=VALUE", value_parser = overridden)]
+    overrides: Vec<(String, Value)>,
     /// Name of the release, 1 to 80 letters, digits, hyphens and underscores; otherwise the service's with the time.
     #[arg(long, value_parser = name)]
     name: Option<String>,
+    /// Say what the release would do, and start nothing; exit with 0 only if it could start, or would wait for its turn.
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
     /// Wait for the end, with a line whenever the phase changes; exit with 0 only if it is promoted.
     #[arg(long)]
     wait: bool,
@@ -79,6 +89,30 @@ fn name(text: &str) -> Result<String, String> {
     if fits { Ok(text.to_owned()) } else { Err("allowed: 1 to 80 letters, digits, hyphens and underscores".into()) }
 }
 
+/// `strategy.canary.steps=[10,50]` is the field `canary` with `{"steps": [10, 50]}`.
+fn overridden(text: &str) -> Result<(String, Value), String> {
+    let allowed = || {
+        let keys: Vec<String> = OVERRIDABLE
+            .iter()
+            .map(|field| match *field {
+                "canary" => "strategy.canary.steps".to_owned(),
+                "linear" => "strategy.linear.increment".to_owned(),
+                field => format!("strategy.{field}"),
+            })
+            .collect();
+        format!("allowed: KEY=VALUE, with a KEY of {}", keys.join(", "))
+    };
+    let (key, value) = text.split_once('=').ok_or_else(allowed)?;
+    let value: Value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    match key.split('.').collect::<Vec<_>>()[..] {
+        ["strategy", field @ "canary", inner @ "steps"] | ["strategy", field @ "linear", inner @ "increment"] => {
+            Ok((field.to_owned(), json!({ inner: value })))
+        }
+        ["strategy", field] if OVERRIDABLE.contains(&field) => Ok((field.to_owned(), value)),
+        _ => Err(allowed()),
+    }
+}
+
 impl Arguments {
     fn version(&self) -> Option<Version> {
         let image = self.image.clone().map(Version::Image);
@@ -94,7 +128,8 @@ impl Arguments {
             StableSlot::Blue => Slot::Blue,
             StableSlot::Green => Slot::Green,
         });
-        let overrides = Overrides { stable, without_stable: self.without_stable.clone() };
+        let strategy = self.overrides.iter().cloned().collect();
+        let overrides = Overrides { stable, without_stable: self.without_stable.clone(), strategy };
         let mut input = json!({"service": self.service, "version": self.version()});
         if overrides != Overrides::default() {
             input["overrides"] = json!(overrides);
@@ -119,13 +154,22 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 async fn start(world: &World, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (service, name, input) = (arguments.service.as_str(), arguments.name(), arguments.input());
     let machine = world.release_machine().await?;
+    let preview = preview(world, arguments, &machine, &name, &input).await;
+    if let Some(preview) = &preview
+        && let Some(code) = told(world, arguments, preview)
+    {
+        return Ok(code);
+    }
     let execution = match world.machines.start(&machine, &name, &input.to_string()).await {
         Ok(execution) => execution,
         Err(error) if error.code == NAME_IS_TAKEN => taken(world, &machine, &name, &input, error).await?,
         Err(error) => return Err(error.into()),
     };
     if world.json() {
-        let told = json!({"service": service, "execution": execution, "name": name, "input": input});
+        let mut told = json!({"service": service, "execution": execution, "name": name, "input": input});
+        if let Some(preview) = &preview {
+            told["preview"] = preview.json();
+        }
         output::line(&told.to_string());
     } else {
         output::line(&format!("{service}: release {name} has started\n  {execution}"));
@@ -139,6 +183,48 @@ async fn start(world: &World, arguments: &Arguments) -> Result<ExitCode, Failure
         output::line(&format!("Next: {wait}\n      {stop}"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What would become of it; nothing where the name is a release's already, which is not started again.
+async fn preview(world: &World, arguments: &Arguments, machine: &str, name: &str, input: &Value) -> Option<Preview> {
+    let execution = executions::execution_arn(machine, name);
+    if !arguments.dry_run && arguments.name.is_some() && world.machines.describe(&execution).await.is_ok() {
+        return None;
+    }
+    Some(world.preview(&arguments.service, &execution, input).await)
+}
+
+/// Tells what would become of it. An exit code where that is all: with --dry-run, and where it would be refused.
+fn told(world: &World, arguments: &Arguments, preview: &Preview) -> Option<ExitCode> {
+    let service = arguments.service.as_str();
+    let refused = matches!(preview, Preview::Refused(_));
+    let stops = arguments.dry_run || refused;
+    let code = match preview {
+        Preview::Refused(_) => ExitCode::from(REFUSED),
+        Preview::Unknown(_) => ExitCode::from(UNREACHABLE),
+        _ => ExitCode::SUCCESS,
+    };
+    if world.json() {
+        if stops {
+            let told = json!({"service": service, "input": arguments.input(), "preview": preview.json()});
+            output::line(&told.to_string());
+        }
+    } else {
+        let lines = preview.lines(service);
+        // What goes wrong is not what was asked for.
+        let wrong = matches!(preview, Preview::Refused(_) | Preview::Unknown(_));
+        for line in &lines {
+            if wrong {
+                output::say(line);
+            } else {
+                output::line(line);
+            }
+        }
+        if refused && !arguments.dry_run {
+            output::say("Nothing was started.");
+        }
+    }
+    stops.then_some(code)
 }
 
 /// The release that the name is of, if it is the one that was asked for: it runs, and was started with the same input,
@@ -161,4 +247,28 @@ async fn taken(world: &World, machine: &str, name: &str, input: &Value, error: A
         "--name {name}: it is the name of {why}; a name is one release's, and with the same input the same release \
          while that runs; allowed: another name, or none"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_the_strategy_are_overridden() {
+        for (text, expected) in [
+            ("strategy.type=linear", Some(json!({"type": "linear"}))),
+            ("strategy.minimum_time_seconds=60", Some(json!({"minimum_time_seconds": 60}))),
+            ("strategy.canary.steps=[10, 50]", Some(json!({"canary": {"steps": [10, 50]}}))),
+            ("strategy.linear.increment=25", Some(json!({"linear": {"increment": 25}}))),
+            ("strategy.canary={\"steps\":[5]}", Some(json!({"canary": {"steps": [5]}}))),
+            ("strategy.approval_at=[]", None),
+            ("strategy.canary.weights=[5]", None),
+            ("health.alarms=[]", None),
+            ("strategy.type", None),
+        ] {
+            let found = overridden(text).map(|field| Value::Object([field].into_iter().collect()));
+            assert_eq!(found.as_ref().ok(), expected.as_ref(), "{text}");
+            assert!(found.is_ok() || found.is_err_and(|why| why.contains("allowed: KEY=VALUE")), "{text}");
+        }
+    }
 }

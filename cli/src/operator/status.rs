@@ -4,21 +4,30 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use futures_util::future::{join, join_all};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use spillway_aws::executions::{Execution, Status, UNKNOWN_EXECUTION};
 use spillway_aws::operator::{ALL, Freeze, Item};
 use spillway_core::definition::ServiceName;
+use spillway_core::figures;
 
 use super::failure::Failure;
 use super::freeze::shown;
+use super::overview::{self, Row};
 use super::release::{Kind, service_of};
+use super::standing::{Standing, Verdict};
 use super::{Installation, LONGEST_WAIT, World, ending, run as run_operator, wait, with_exit_codes, words};
 use crate::output;
 
+/// So many releases are looked at together.
+const AT_ONCE: usize = 8;
+
 /// Say how a service stands, or all of them.
 ///
-/// Who holds the lease, since when, the phase, a command that was not read yet, what waits, a freeze; and when nobody
+/// All services are a line each: what goes on, the step, the weight that was written and the candidate's share of the
+/// requests that was measured at it, the judge's verdict, and since when; `-` is what is not known. One service is told
+/// in full: who holds the lease, since when, the phase, a command that was not read yet, what waits, a freeze; and when nobody
 /// holds it, how the latest release ended. With --wait it waits for the release that holds the lease, or waits for it,
 /// or else for the latest one.
 #[derive(Args)]
@@ -75,10 +84,11 @@ async fn wait_for(world: &World, service: &str, execution: &str, arguments: &Arg
 
 /// A certain release.
 async fn one(world: &World, arguments: &Arguments, arn: &str) -> Result<ExitCode, Failure> {
-    if Kind::of(arn, world.prefix()) != Kind::Release {
+    let kind = Kind::of(arn, world.prefix());
+    if !matches!(kind, Kind::Release | Kind::Rollback) {
         return Err(Failure::Refused(format!(
             "--execution {arn}: not a release of this installation; allowed: \
-             arn:aws:states:REGION:ACCOUNT:execution:{}-release:NAME",
+             arn:aws:states:REGION:ACCOUNT:execution:{0}-release:NAME, or of {0}-rollback",
             world.prefix()
         )));
     }
@@ -103,47 +113,69 @@ async fn one(world: &World, arguments: &Arguments, arn: &str) -> Result<ExitCode
     let text = if world.json() {
         ending::json(&execution).to_string()
     } else {
-        format!("{service}: release {}: {}", words::name(arn), ending::text(&execution))
+        format!("{service}: {} {}: {}", kind.word(), words::name(arn), ending::text(&execution))
     };
     output::line(&text);
     Ok(ExitCode::SUCCESS)
 }
 
-/// All services, each as it stands in the table.
+/// All services, a line each.
 async fn all(world: &World) -> Result<ExitCode, Failure> {
     let items = world.leases.all().await?;
-    let frozen = items.iter().find(|item| item.service == ALL).and_then(|item| item.freeze.clone());
-    let mut blocks = items.into_iter().filter(|item| item.service != ALL).map(|item| Block {
-        service: item.service.clone(),
-        item: Some(item),
-        dead: None,
-        latest: None,
-        all: frozen.clone(),
-        prefix: world.prefix().to_owned(),
-    });
+    let (all, items): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| item.service == ALL);
+    let all = all.first();
+    let mut standings = Vec::with_capacity(items.len());
+    for some in items.chunks(AT_ONCE) {
+        standings.extend(join_all(some.iter().map(|item| standing(world, item))).await);
+    }
+    let now = Timestamp::now();
     if world.json() {
+        let freeze = all.and_then(|item| item.freeze.as_ref());
+        let blocks = std::iter::zip(items, standings).map(|(item, standing)| Block {
+            service: item.service.clone(),
+            item: Some(item),
+            standing,
+            dead: None,
+            latest: None,
+            all: freeze.cloned(),
+            prefix: world.prefix().to_owned(),
+        });
         let values: Vec<Value> = blocks.map(|block| block.json()).collect();
         output::line(&json!(values).to_string());
         return Ok(ExitCode::SUCCESS);
     }
-    let now = Timestamp::now();
-    let mut any = false;
-    while blocks.next().is_some_and(|block| {
-        any = true;
-        output::line(&block.text(now))
-    }) {}
-    if !any {
-        let freeze = frozen.as_ref().filter(|freeze| freeze.is_on(now)).map(|freeze| words::frozen(ALL, freeze));
+    let rows: Vec<Row> = std::iter::zip(&items, &standings)
+        .map(|(item, standing)| Row::of(item, standing.as_ref(), overview::frozen(item, all, now), world.prefix(), now))
+        .collect();
+    let freeze = all.and_then(|item| item.freeze.as_ref()).filter(|freeze| freeze.is_on(now));
+    let freeze = freeze.map(|freeze| words::frozen(ALL, freeze));
+    if rows.is_empty() {
         let freeze = freeze.map_or_else(String::new, |freeze| format!("; {freeze}"));
         output::line(&format!("no release has ever started here{freeze}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    overview::print(&rows);
+    if let Some(freeze) = freeze {
+        output::say(&freeze);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How far the release is that holds the lease, if one does.
+async fn standing(world: &World, item: &Item) -> Option<Standing> {
+    let owner = item.owner.as_deref()?;
+    match Kind::of(owner, world.prefix()) {
+        Kind::Release => Some(world.standing(item).await),
+        _ => None,
+    }
 }
 
 /// What there is to know about a service.
 struct Block {
     service: String,
     item: Option<Item>,
+    /// How far the release is that holds the lease.
+    standing: Option<Standing>,
     /// How the holder's execution ended, if it did.
     dead: Option<Status>,
     /// The latest release, if it was looked for and found.
@@ -155,18 +187,41 @@ struct Block {
 
 async fn block(world: &World, service: &str, item: Option<Item>) -> Result<Block, Failure> {
     let owner = item.as_ref().and_then(|item| item.owner.clone());
-    let (dead, latest) = if let Some(owner) = &owner {
-        (world.dead(owner).await, None)
+    let (standing, dead, latest) = if let (Some(item), Some(owner)) = (&item, &owner) {
+        let (standing, dead) = join(standing(world, item), world.dead(owner)).await;
+        (standing, dead, None)
     } else {
         let latest = world.latest(service).await.unwrap_or_else(|failure| {
             // The lease remembers some of it.
-            eprintln!("spillway: {service}: the latest release cannot be looked up: {}", failure.text());
+            output::say(&format!("spillway: {service}: the latest release cannot be looked up: {}", failure.text()));
             None
         });
-        (None, latest)
+        (None, None, latest)
     };
     let all = world.leases.read(ALL).await?.and_then(|item| item.freeze);
-    Ok(Block { service: service.to_owned(), item, dead, latest, all, prefix: world.prefix().to_owned() })
+    Ok(Block { service: service.to_owned(), item, standing, dead, latest, all, prefix: world.prefix().to_owned() })
+}
+
+/// What was asked for and what was measured, each on a line.
+fn measured(standing: &Standing) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    if let (Some(step), Some(weight)) = (standing.step(), standing.weight) {
+        let steps: Vec<String> = standing.steps.iter().map(ToString::to_string).collect();
+        let of = if steps.is_empty() { String::new() } else { format!(" ({} > 100 %)", steps.join(" > ")) };
+        let observed = match (standing.observed, standing.requests) {
+            (Some(observed), Some(requests)) => {
+                format!("observed {observed:.1} % of {} requests", figures::count(requests))
+            }
+            _ => "nothing measured at it yet".to_owned(),
+        };
+        lines.push(("step", format!("{step}{of}")));
+        lines.push(("weight", format!("requested {weight:.1} %, {observed}")));
+    }
+    if let Some(verdict) = standing.verdict.map(Verdict::word) {
+        let reason = standing.reason.as_ref().map_or_else(String::new, |reason| format!("; {reason}"));
+        lines.push(("verdict", format!("{verdict}{reason}")));
+    }
+    lines
 }
 
 impl Block {
@@ -202,6 +257,9 @@ impl Block {
                 let version = item.intent.as_deref().or(item.plan.as_deref()).and_then(words::version);
                 if let Some(version) = version.filter(|_| kind == Kind::Release) {
                     add("version", &version);
+                }
+                for (what, text) in self.standing.iter().flat_map(measured) {
+                    add(what, &text);
                 }
             }
             None => add("lease", "free"),
@@ -275,6 +333,7 @@ impl Block {
             "live_slot": item.live_slot,
             "promoted_by": item.promoted_by,
             "latest": self.latest.as_ref().map(ending::json),
+            "standing": self.standing.as_ref().map(Standing::json),
         })
     }
 }

@@ -11,6 +11,7 @@ use spillway_aws::operator::{ALL, Item};
 use tokio::time::Instant;
 
 use super::failure::{Failure, REFUSED};
+use super::release::Kind;
 use super::{World, ending, words};
 use crate::output;
 
@@ -30,13 +31,14 @@ pub async fn until_ended(
     execution: &str,
     timeout: Option<Duration>,
 ) -> Result<ExitCode, Failure> {
-    let name = words::name(execution);
+    let (kind, name) = (Kind::of(execution, world.prefix()), words::name(execution));
     let goes_on = || {
         let again = world.hint(&format!("status {service} --wait --execution {execution}"));
-        format!(
-            "{service}: release {name} goes on; {again} waits for it, {} stops it",
-            world.hint(&format!("abort {service}"))
-        )
+        let stops = match kind {
+            Kind::Release => format!(", {} stops it", world.hint(&format!("abort {service}"))),
+            _ => String::new(),
+        };
+        format!("{service}: {} {name} goes on; {again} waits for it{stops}", kind.word())
     };
     let time_is_up = async {
         match timeout {
@@ -61,8 +63,13 @@ pub async fn until_ended(
 async fn look_until_ended(world: &World, service: &str, execution: &str) -> Result<Execution, Failure> {
     let (began, mut seen) = (Instant::now(), false);
     let (mut told, mut failing, mut pause): (Option<String>, Option<Instant>, _) = (None, None, POLL);
+    let mut incomplete = false;
     loop {
         match world.machines.describe(execution).await {
+            // What the answer says may be some moments old, and its parts of different age.
+            Ok(found) if found.status == Status::Succeeded && found.output.is_none() && !incomplete => {
+                incomplete = true;
+            }
             Ok(found) if found.status != Status::Running => return Ok(found),
             Ok(_) => {
                 (seen, failing, pause) = (true, None, POLL);
@@ -75,7 +82,7 @@ async fn look_until_ended(world: &World, service: &str, execution: &str) -> Resu
             Err(error) if !seen && error.code == UNKNOWN_EXECUTION && began.elapsed() < UNKNOWN_AT_FIRST => {}
             Err(error) if error.transient => {
                 let since = *failing.get_or_insert_with(|| {
-                    eprintln!("spillway: {error}; looking again");
+                    output::say(&format!("spillway: {error}; looking again"));
                     Instant::now()
                 });
                 if since.elapsed() > PATIENCE {
@@ -91,7 +98,7 @@ async fn look_until_ended(world: &World, service: &str, execution: &str) -> Resu
 }
 
 fn lost(service: &str, execution: &str, error: ApiError) -> Failure {
-    Failure::LostSight(format!("{service}: release {} may go on", words::name(execution)), error)
+    Failure::LostSight(format!("{service}: {} may go on", words::name(execution)), error)
 }
 
 /// What the release does, as far as the lease tells; `None` where that is not its own, or cannot be read.
@@ -136,11 +143,12 @@ fn tell(world: &World, service: &str, ended: &Execution) {
         output::line(&ending::json(ended).to_string());
         return;
     }
-    let text = format!("{service}: release {}: {}", words::name(&ended.arn), ending::text(ended));
+    let kind = Kind::of(&ended.arn, world.prefix()).word();
+    let text = format!("{service}: {kind} {}: {}", words::name(&ended.arn), ending::text(ended));
     if ended.status == Status::Succeeded {
         output::line(&text);
     } else {
-        eprintln!("{text}");
+        output::say(&text);
     }
 }
 

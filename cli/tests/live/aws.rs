@@ -45,6 +45,11 @@ impl Double {
         double
     }
 
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Bodies of the calls of one operation so far.
     pub fn calls_of(&self, operation: &str) -> Vec<Value> {
         let calls = self.calls.lock().unwrap();
@@ -163,6 +168,22 @@ pub fn installation(operation: &str, body: &Value, lease: &Value, execution: &Va
             });
             described.as_object_mut().unwrap().extend(execution.as_object().unwrap().clone());
             described
+        }
+        // The latest first.
+        "GetExecutionHistory" => {
+            let answers = execution["answers"].as_array().into_iter().flatten();
+            let events: Vec<Value> = answers
+                .enumerate()
+                .map(|(id, answer)| {
+                    json!({
+                        "timestamp": 1.0, "type": "TaskSucceeded", "id": id + 1,
+                        "taskSucceededEventDetails": {
+                            "resourceType": "lambda", "resource": "invoke", "output": answer.to_string(),
+                        },
+                    })
+                })
+                .collect();
+            json!({"events": events})
         }
         "StartExecution" => {
             json!({"executionArn": arn("spillway-release", body["name"].as_str().unwrap()), "startDate": 1.0})

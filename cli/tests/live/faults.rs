@@ -1,7 +1,7 @@
 //! AWS that does not answer, throttles, or is not the one that was meant; and people who do not wait.
 
 use std::io::{BufRead, BufReader};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -134,6 +134,7 @@ fn a_closed_pipe_is_no_panic() {
         &["status"],
         &["status", "shop", "--wait"],
         &["freeze", "shop", "--reason", "x", "--for", "1h"],
+        &["start", "shop", "--opaque", "v2"],
     ] {
         let mut child = double.spawn(arguments);
         drop(child.stdout.take());
@@ -141,4 +142,72 @@ fn a_closed_pipe_is_no_panic() {
         let err = crate::text(&output.stderr);
         assert!(output.status.code() == Some(0) && !err.contains("panicked"), "{arguments:?}: {err}");
     }
+    // A panic ends with 101.
+    for (arguments, code) in [
+        (&["--help"][..], 0),
+        (&["schema"], 0),
+        (&["completions", "bash"], 0),
+        (&["validate", "tests/cmd/checkout.json"], 0),
+        (&["validate", "tests/cmd/broken.json"], 1),
+        (&["validate", "tests/cmd/broken.json", "--json"], 1),
+        (&["status", "shop", "--endpoint-url", "http://127.0.0.1:1"], 3),
+        (&["init", "--output", "tests/cmd/checkout.json"], 1),
+        (&["rollback"], 2),
+    ] {
+        let mut command = command(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop((child.stdout.take(), child.stderr.take()));
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{arguments:?}");
+    }
+}
+
+/// What the operator may not look at is no reason against a release, and none for one.
+#[test]
+fn a_release_that_cannot_be_foreseen_is_started_all_the_same() {
+    let double = Double::start(|operation, body| match operation {
+        "GetParameter" => Answer::Error("AccessDeniedException", "not authorized"),
+        _ => installation(operation, body, &baking(), &json!({"status": "RUNNING"})),
+    });
+    let (code, out, err) = double.run(&["start", "shop", "--opaque", "v2"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.starts_with("shop: release shop-"), "{out}");
+    let why = "shop: what it would do cannot be told: GetParameter of /spillway/services/shop: AccessDeniedException";
+    assert!(err.starts_with(why), "{err}");
+    let (code, out, err) = double.run(&["start", "shop", "--opaque", "v2", "--dry-run"]);
+    assert_eq!((code, out.as_str()), (Some(3), ""), "{err}");
+    assert!(err.starts_with(why), "{err}");
+    assert_eq!(double.calls_of("StartExecution").len(), 1);
+}
+
+/// An undo whose answer is lost may have begun; one that is not there cannot.
+#[test]
+fn an_undo_needs_something_to_undo() {
+    let free = || json!({"service": "shop", "fence": "3", "phase": "promoted"});
+    let double = Double::start(move |operation, body| installation(operation, body, &free(), &Value::Null));
+    let (code, out, err) = double.run(&["rollback", "shop"]);
+    assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+    assert!(err.contains("shop: there is nothing to undo") && err.contains("allowed: start"), "{err}");
+    assert_eq!(double.calls_of("StartExecution").len(), 0);
+    let throttling = Double::start(|_, _| Answer::Error("ThrottlingException", "Rate exceeded"));
+    let (code, _, err) = throttling.run(&["rollback", "shop"]);
+    assert_eq!(code, Some(3), "{err}");
+    assert!(err.contains("Rate exceeded; try again"), "{err}");
+}
+
+/// A profile is one of the shared configuration, and its settings count.
+#[test]
+fn a_profile_is_taken_from_the_shared_configuration() {
+    let double =
+        Double::start(|operation, body| installation(operation, body, &baking(), &json!({"status": "RUNNING"})));
+    let file = std::env::temp_dir().join(format!("spillway-profiles-{}", std::process::id()));
+    let text = format!("[profile shop]\nregion = us-east-2\nendpoint_url = {}\n", double.url());
+    std::fs::write(&file, text).unwrap();
+    for (name, code, said) in [("shop", 0, "shop"), ("nowhere", 2, "known: shop")] {
+        let mut command = command(&["status", "shop", "--profile", name]);
+        let output = command.env("AWS_CONFIG_FILE", &file).env_remove("AWS_REGION").output().unwrap();
+        let told = crate::text(&output.stdout) + &crate::text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        assert!(told.contains(said), "{told}");
+    }
+    std::fs::remove_file(&file).unwrap();
 }

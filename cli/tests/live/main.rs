@@ -4,10 +4,12 @@ mod aws;
 
 // Each theme on its own.
 mod faults;
+mod init;
 mod operator;
 mod past;
 mod record;
 mod refusals;
+mod validate;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -3,10 +3,12 @@
 #![cfg_attr(
     not(any(
         feature = "compute",
+        feature = "definitions",
         feature = "executions",
         feature = "lease",
         feature = "load-balancer",
         feature = "metrics",
+        feature = "permissions",
         feature = "scaling"
     )),
     allow(dead_code, reason = "no adapter is built")

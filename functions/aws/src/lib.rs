@@ -11,6 +11,8 @@ pub mod scale_in;
 pub mod alarms;
 #[cfg(feature = "scaling")]
 pub mod compute;
+#[cfg(feature = "definitions")]
+pub mod definitions;
 #[cfg(feature = "executions")]
 pub mod executions;
 #[cfg(feature = "lease")]
@@ -21,6 +23,8 @@ pub mod load_balancer;
 pub mod metrics;
 #[cfg(feature = "lease")]
 pub mod operator;
+#[cfg(feature = "permissions")]
+pub mod permissions;
 
 pub mod client;
 mod roots;

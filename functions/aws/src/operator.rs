@@ -56,6 +56,8 @@ pub struct Item {
     pub freeze: Option<Freeze>,
     /// ARN of the latest release that was promoted.
     pub promoted_by: Option<String>,
+    /// The plan of that release, JSON text, as long as it can be undone.
+    pub promoted_plan: Option<String>,
     /// The version with the traffic, JSON text.
     pub live_version: Option<String>,
     /// The slot with the traffic.
@@ -255,6 +257,7 @@ fn item(attributes: &Attributes) -> Item {
         waiting,
         freeze: frozen(attributes),
         promoted_by: field("promoted_by"),
+        promoted_plan: field("promoted_plan"),
         live_version: field("live_version"),
         live_slot: field("live_slot"),
     }

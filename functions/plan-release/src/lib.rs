@@ -15,8 +15,9 @@ use spillway_core::arn::RouteArn;
 use spillway_core::compute::Preparation;
 use spillway_core::definition::{InvalidDefinition, ServiceDefinition, ServiceName};
 use spillway_core::lease::{Lease, Notices};
-use spillway_core::plan::{self, Draft, LiveRoute, Overrides, Plan, Refusal, Refused};
+use spillway_core::plan::{self, Draft, LiveRoute, Overrides, Plan, Refusal, Refused, Roles, Survey};
 use spillway_core::progress::Progress;
+use spillway_core::scaling::Scaling;
 use spillway_core::slot::Slot;
 use spillway_core::turn::{self, Asking, Turn};
 use spillway_core::version::Version;
@@ -147,12 +148,18 @@ pub async fn handle(
     clock: impl Fn() -> Timestamp,
     event: Event,
 ) -> Result<Output, Error> {
-    let definition = ServiceDefinition::from_json(&event.definition)?;
+    let mut definition = ServiceDefinition::from_json(&event.definition)?;
     if definition.service != event.lease.service {
         return Err(Error::OtherService { expected: event.lease.service, found: definition.service });
     }
     let mut refusals = Vec::new();
     let Wishes { version, overrides } = wishes(&event.request, &mut refusals);
+    let changed = overrides.as_ref().filter(|overrides| !overrides.strategy.is_empty());
+    match changed.map(|overrides| overrides.applied(&event.definition)) {
+        Some(Ok(overridden)) => definition = overridden,
+        Some(Err(message)) => refusals.push(Refusal::InvalidOverrides(message)),
+        None => {}
+    }
     let record = leases.read(&definition.service).await?.unwrap_or_default();
     refusals.extend(plan::strangers(&definition, version.as_ref(), event.lease.home(), homes));
     let freeze = Notices::of(&record, leases.freeze_of_all().await?, clock()).freeze;
@@ -176,30 +183,17 @@ pub async fn handle(
         return Ok(Output::Turn(turn));
     }
     refusals.extend(freeze.map(Refusal::Frozen));
-    let live = routes(load_balancers, &definition.routes, &mut refusals).await?;
-    let testers = routes(load_balancers, &definition.test_routes, &mut refusals).await?;
-    let roles = match (&live, &overrides) {
-        (Some(live), Some(overrides)) => {
-            let roles = plan::roles(&definition, live, overrides);
-            let testers = testers.unwrap_or_default();
-            let roles = roles.and_then(|roles| roles.with_test_routes(&definition, &testers));
-            roles.map_err(|refused| refusals.extend(refused.0)).ok()
-        }
-        _ => None,
-    };
+    let roles = roles(load_balancers, &definition, overrides.as_ref(), &mut refusals).await?;
     if let (Some(roles), Some(version), Some(live)) = (&roles, &version, &record.live) {
         // Who overrides something knows what is there; and what someone else has deployed may be anything.
         let named = !matches!(version, Version::Opaque(_));
-        if named && overrides == Some(Overrides::default()) && live.slot == roles.stable && live.version == *version {
+        let slots = overrides.as_ref().is_none_or(Overrides::is_about_slots);
+        if named && !slots && live.slot == roles.stable && live.version == *version {
             return Err(Error::AlreadyStable(version.clone(), live.slot));
         }
     }
-    let mut survey =
-        survey::survey(load_balancers, cloudwatch, &definition, roles.as_ref(), clock(), &mut refusals).await?;
-    if let Some(roles) = &roles {
-        survey.scaling =
-            scaling::survey(compute, &definition, roles, version.as_ref(), record.scaling, &mut refusals).await?;
-    }
+    let found = (roles.as_ref(), version.as_ref(), record.scaling);
+    let survey = examine(load_balancers, cloudwatch, compute, &definition, found, clock(), &mut refusals).await?;
 
     let overrides = overrides.unwrap_or_default();
     let plan = Draft { definition, version, overrides, roles, survey, refusals }.plan()?;
@@ -215,6 +209,46 @@ pub async fn handle(
     }
     let planned = Planned { plan, record, scaling, progress: Progress::default(), preparation: Preparation::default() };
     Ok(Output::Planned(Box::new(planned)))
+}
+
+/// Which slot is stable, read off the live routes, and what that makes of them; nothing where that is not clear. Every
+/// reason not to start is noted.
+///
+/// # Errors
+/// [`ApiError`] of a call that may succeed later.
+pub async fn roles(
+    load_balancers: &impl Routes,
+    definition: &ServiceDefinition,
+    overrides: Option<&Overrides>,
+    refusals: &mut Vec<Refusal>,
+) -> Result<Option<Roles>, ApiError> {
+    let live = routes(load_balancers, &definition.routes, refusals).await?;
+    let testers = routes(load_balancers, &definition.test_routes, refusals).await?;
+    let (Some(live), Some(overrides)) = (live, overrides) else { return Ok(None) };
+    let roles = plan::roles(definition, &live, overrides);
+    let roles = roles.and_then(|roles| roles.with_test_routes(definition, &testers.unwrap_or_default()));
+    Ok(roles.map_err(|refused| refusals.extend(refused.0)).ok())
+}
+
+/// Finds out what a plan is made of; given the roles and the version, as far as they are clear, and what earlier releases
+/// owe to the slots' scaling. Every reason not to start is noted.
+///
+/// # Errors
+/// [`ApiError`] of a call that may succeed later.
+pub async fn examine(
+    load_balancers: &(impl Targets + Zones),
+    cloudwatch: &(impl Metrics + Alarms),
+    compute: &(impl AutoScalingGroups + ScalableTargets),
+    definition: &ServiceDefinition,
+    (roles, version, owed): (Option<&Roles>, Option<&Version>, Vec<Scaling>),
+    now: Timestamp,
+    refusals: &mut Vec<Refusal>,
+) -> Result<Survey, ApiError> {
+    let mut survey = survey::survey(load_balancers, cloudwatch, definition, roles, now, refusals).await?;
+    if let Some(roles) = roles {
+        survey.scaling = scaling::survey(compute, definition, roles, version, owed, refusals).await?;
+    }
+    Ok(survey)
 }
 
 /// The routes as they stand, or nothing when one cannot be read.

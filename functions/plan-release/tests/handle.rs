@@ -120,6 +120,14 @@ async fn what_was_asked_for_must_make_sense() {
             "unknown field `stabel`",
         ),
         (
+            json!({"service": "shop", "version": {"opaque": "2"}, "overrides": {"strategy": {"approval_at": []}}}),
+            "overrides: strategy.approval_at: not for one release alone",
+        ),
+        (
+            json!({"service": "shop", "version": {"opaque": "2"}, "overrides": {"strategy": {"type": "yolo"}}}),
+            "overrides: strategy: with it the service definition has 1 problem",
+        ),
+        (
             json!({"service": "shop", "version": {"opaque": "2"}, "overrides": {"without_stable": " "}}),
             "a reason in words",
         ),
@@ -539,6 +547,17 @@ async fn nothing_starts_in_a_freeze() {
     }
 }
 
+/// One release has other steps than the definition, which says so in its plan.
+#[tokio::test]
+async fn a_strategy_is_overridden_for_one_release() {
+    let world = World::of_shop();
+    let strategy = json!({"type": "canary", "canary": {"steps": [20, 40]}, "adapt": "as_written"});
+    let Planned { plan, .. } = plan(&world, &definition(), release(&json!({ "strategy": strategy }))).await.unwrap();
+    assert_eq!(plan.steps.iter().map(|step| f64::from(step.weight)).collect::<Vec<_>>(), [20.0, 40.0]);
+    assert_eq!(json!(plan.overridden), strategy);
+    assert!(plan.warnings[0].starts_with("strategy: adapt \"as_written\", canary "), "{:?}", plan.warnings);
+}
+
 /// The version that serves already is not released again, unless someone overrides something.
 #[tokio::test]
 async fn what_is_live_already_is_nothing_to_do() {
@@ -553,6 +572,7 @@ async fn what_is_live_already_is_nothing_to_do() {
         // Promoted to the other slot, and undone since.
         (live("2", Slot::Green), Value::Null, false),
         (live("2", Slot::Blue), json!({"stable": "blue"}), false),
+        (live("2", Slot::Blue), json!({"strategy": {"type": "linear"}}), true),
         (None, Value::Null, false),
     ] {
         let world = World::of_shop();

@@ -28,7 +28,7 @@ const MOST_INSTANCES: usize = 50;
 /// EC2 Auto Scaling, and Application Auto Scaling of ECS services.
 #[derive(Clone, Debug)]
 pub struct AutoScaling {
-    client: Client,
+    pub(super) client: Client,
     pub(super) application: aws_sdk_applicationautoscaling::Client,
 }
 

@@ -3,6 +3,8 @@
 #[cfg(feature = "scaling")]
 pub mod auto_scaling;
 #[cfg(feature = "compute")]
+pub mod discovery;
+#[cfg(feature = "compute")]
 pub mod ecs;
 #[cfg(feature = "scaling")]
 pub mod scalable_targets;

@@ -1,6 +1,7 @@
 //! Routes and targets of Application Load Balancers.
 
 pub mod actions;
+pub mod discovery;
 
 use aws_config::SdkConfig;
 use aws_sdk_elasticloadbalancingv2::Client;

@@ -1,6 +1,7 @@
 //! Planning: from a definition and the live routes to everything that a release will need.
 
 mod forecast;
+mod overrides;
 mod refusal;
 mod roles;
 mod strangers;
@@ -8,6 +9,7 @@ mod survey;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::arn::{LoadBalancerDimension, RouteArn, TargetGroupArn};
 use crate::definition::length::{self, Step};
@@ -26,6 +28,7 @@ use crate::version::Version;
 use crate::weight::Percent;
 
 pub use forecast::Forecast;
+pub use overrides::{OVERRIDABLE, Overrides};
 pub use refusal::{Refusal, Refused};
 pub use roles::{LiveRoute, Roles, roles};
 pub use strangers::strangers;
@@ -86,6 +89,9 @@ pub struct Plan {
     /// Functions to be asked on the way.
     #[serde(default, skip_serializing_if = "Hooks::is_empty")]
     pub hooks: Hooks,
+    /// What the release has otherwise than the definition's `strategy`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub overridden: Map<String, Value>,
     /// What whoever starts the release should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -177,18 +183,6 @@ pub struct Threshold {
     pub phi: f64,
 }
 
-/// What the one who starts a release may say beside the version.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Overrides {
-    /// Names the stable slot when both carry traffic.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stable: Option<Slot>,
-    /// Why the release may start without a healthy stable slot: a first deployment, or a dead one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub without_stable: Option<String>,
-}
-
 /// Everything that a plan is made of.
 #[derive(Clone, Debug)]
 pub struct Draft {
@@ -231,7 +225,7 @@ impl Draft {
 
         let health = definition.health;
         let mut baseline = survey.history.baseline(&health);
-        let mut warnings = survey.warnings(&health);
+        let mut warnings: Vec<String> = overrides.warning().into_iter().chain(survey.warnings(&health)).collect();
         let sticky_seconds = sticky_seconds(&roles);
         if sticky_seconds > 0 {
             baseline.allow_for_sticky_clients();
@@ -272,6 +266,7 @@ impl Draft {
             stable_hosts: survey.stable_targets.iter().map(|counts| counts.usable()).collect(),
             test_routes: roles.test_routes,
             hooks: definition.hooks,
+            overridden: overrides.strategy,
             warnings,
             retirement: definition.retirement,
             retire_after_seconds: [

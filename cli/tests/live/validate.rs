@@ -1,0 +1,135 @@
+//! A definition against the AWS that it names.
+
+use serde_json::{Value, json};
+use spillway_end_to_end::{Scene, lab};
+use spillway_lab::{Compute, Lab};
+
+use crate::{spillway, text, written};
+
+fn validate(lab: &Lab, definition: &Value) -> (Option<i32>, Value, String) {
+    let path = written(lab, "definition.json", definition);
+    let arguments = ["validate", "--live", path.to_str().unwrap(), "--json"];
+    let output = tokio::task::block_in_place(|| spillway(lab, &arguments, ""));
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    println!("{out}{err}");
+    (output.status.code(), serde_json::from_str(&out).unwrap_or(Value::Null), err)
+}
+
+fn lines(told: &Value, field: &str) -> Vec<String> {
+    told[field].as_array().into_iter().flatten().map(said).collect()
+}
+
+/// A line, or a problem's.
+fn said(line: &Value) -> String {
+    line.as_str().or(line["message"].as_str()).unwrap().to_owned()
+}
+
+/// What runs is valid; what is wrong is told all at once, each with its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_that_is_wrong_on_aws_is_told_at_once() {
+    let lab = lab().await;
+    let scene = Scene::new(&lab, |_| {}).await;
+    let other = lab.service("other").start().await.unwrap();
+    let good = scene.shop.definition();
+    let (code, told, err) = validate(&lab, &good);
+    assert_eq!((code, &told["valid"], lines(&told, "problems")), (Some(0), &json!(true), Vec::new()), "{err}");
+    // The lab's definition was made quicker when it was stored.
+    assert!(lines(&told, "notes").iter().any(|note| note.contains("the stored definition is another one")), "{told}");
+
+    assert!(lines(&told, "notes").iter().any(|note| note.contains("there is no role spillway-shift-weight")), "{told}");
+
+    let mut bad = good.clone();
+    bad["slots"]["green"]["target_groups"] = other.definition()["slots"]["green"]["target_groups"].clone();
+    bad["slots"]["green"]["compute"]["ecs_service"]["service"] = json!("nowhere");
+    bad["health"]["alarms"] = json!([{"arn": "arn:aws:cloudwatch:us-east-1:000000000000:alarm:nothing-like-it"}]);
+    let source = |metric: &str| json!({"namespace": "Shop", "metric": metric, "dimensions": {"Slot": "{slot}"}});
+    bad["health"]["metrics"] =
+        json!([{"name": "declined", "count": source("Declined"), "denominator": source("Payments")}]);
+    let (code, told, err) = validate(&lab, &bad);
+    assert_eq!((code, &told["valid"]), (Some(1), &json!(false)), "{err}");
+    let problems = lines(&told, "problems");
+    for part in [
+        "health.alarms[0]: arn:aws:cloudwatch:us-east-1:000000000000:alarm:nothing-like-it does not exist",
+        "health.metrics[0].count: CloudWatch knows no metric Declined",
+        "slots.green.target_groups[0]: other-green-0: load balancer other-0 uses it, and the route is of shop-0",
+        "slots.green.compute: DescribeServices of nowhere: ServiceNotFoundException",
+    ] {
+        assert!(problems.iter().any(|problem| problem.contains(part)), "no {part:?} in {problems:#?}");
+    }
+
+    let mut gone = good.clone();
+    let missing = good["slots"]["green"]["target_groups"][0].as_str().unwrap().replace("shop-green-0", "gone");
+    gone["slots"]["green"]["target_groups"] = json!([missing]);
+    gone["routes"] = json!([good["routes"][0].as_str().unwrap().to_owned() + "0"]);
+    let (code, told, _) = validate(&lab, &gone);
+    assert_eq!(code, Some(1));
+    let problems = lines(&told, "problems");
+    for part in ["cannot be read: DescribeRules of ", "slots.green.target_groups[0]: arn:aws:elasticloadbalancing"] {
+        assert!(problems.iter().any(|problem| problem.contains(part)), "no {part:?} in {problems:#?}");
+    }
+    scene.traffic.stop().await;
+    lab.stop().await;
+}
+
+/// What you may not see is told from what is wrong, and AWS that fails from both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_looked_at_is_told_from_problems() {
+    let lab = lab().await;
+    let shop = lab.service("shop").compute(Compute::AutoScaling).start().await.unwrap();
+    let definition = shop.definition();
+    lab.alb().faults().fail_next("DescribeTargetGroups", 1, "AccessDenied", "not authorized");
+    let (code, told, _) = validate(&lab, &definition);
+    assert_eq!((code, &told["valid"]), (Some(3), &json!(true)));
+    assert_eq!(lines(&told, "not_checked"), ["DescribeTargetGroups: AccessDenied: not authorized"]);
+
+    lab.alb().faults().fail_next("DescribeRules", 1, "AccessDenied", "not authorized");
+    let (code, told, _) = validate(&lab, &definition);
+    assert_eq!((code, lines(&told, "problems")), (Some(3), Vec::new()));
+    assert!(lines(&told, "not_checked")[0].ends_with("not authorized: you may not look at it"), "{told}");
+
+    lab.alb().faults().fail_next("DescribeRules", 4, "Throttling", "Rate exceeded");
+    let (code, told, err) = validate(&lab, &definition);
+    assert_eq!((code, told), (Some(3), Value::Null));
+    assert!(err.contains("Throttling: Rate exceeded; try again"), "{err}");
+    assert_eq!(validate(&lab, &definition).0, Some(0));
+
+    let mut wrong = definition.clone();
+    wrong["slots"]["green"]["compute"] = json!({"auto_scaling_group": {"name": "nowhere"}});
+    let (code, told, _) = validate(&lab, &wrong);
+    assert_eq!(code, Some(1));
+    assert!(lines(&told, "problems")[0].contains("DescribeAutoScalingGroups of nowhere"), "{told}");
+    lab.stop().await;
+}
+
+/// A role of the installation that may change what is named, or what has the tag.
+async fn role(lab: &Lab, name: &str, policy: &Value) {
+    let service = json!({"Version": "2012-10-17", "Statement": []}).to_string();
+    let created = [("RoleName", name), ("AssumeRolePolicyDocument", service.as_str())];
+    lab.aws().call_query("iam", "2010-05-08", "CreateRole", &created).await.unwrap();
+    let document = policy.to_string();
+    let put = [("RoleName", name), ("PolicyName", "calls"), ("PolicyDocument", document.as_str())];
+    lab.aws().call_query("iam", "2010-05-08", "PutRolePolicy", &put).await.unwrap();
+}
+
+/// The installation must be allowed to change the routes and what runs the slots.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn permissions_that_are_missing_are_told() {
+    let lab = lab().await;
+    let shop = lab.service("shop").start().await.unwrap();
+    let definition = shop.definition();
+    let allow = |action: &str, resource: &str| {
+        let statement = json!({"Effect": "Allow", "Action": [action], "Resource": [resource]});
+        json!({"Version": "2012-10-17", "Statement": [statement]})
+    };
+    let route = definition["routes"][0].as_str().unwrap();
+    role(&lab, "spillway-shift-weight", &allow("elasticloadbalancing:ModifyRule", route)).await;
+    role(&lab, "spillway-prepare-candidate", &allow("ecs:UpdateService", "arn:aws:ecs:*:*:service/lab/shop-blue"))
+        .await;
+    let (code, told, err) = validate(&lab, &definition);
+    assert_eq!(code, Some(1), "{err}");
+    let problems = lines(&told, "problems");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let expected = "role/spillway-prepare-candidate may not ecs:UpdateService it; tag it spillway:managed=true";
+    assert!(problems[0].starts_with("slots.green.compute: ") && problems[0].contains(expected), "{problems:?}");
+    lab.stop().await;
+}
