@@ -182,6 +182,18 @@ pub fn run(arguments: &Arguments, word: Word) -> ExitCode {
 }
 
 async fn say(world: &World, service: &ServiceName, word: Word) -> Result<ExitCode, Failure> {
+    let (item, already) = write(world, service, word).await?;
+    Ok(told(world, &item, word, already))
+}
+
+/// Says the word, and gives what was done and when it has its effect.
+pub async fn speak(world: &World, service: &ServiceName, word: Word) -> Result<String, Failure> {
+    let (item, already) = write(world, service, word).await?;
+    Ok(sentence(&item, word, already))
+}
+
+/// Writes the word, if it makes sense; gives the lease as it was, and whether the word stood there already.
+async fn write(world: &World, service: &ServiceName, word: Word) -> Result<(Item, bool), Failure> {
     let service = service.as_str();
     let all = match word {
         Word::Approve | Word::Promote => world.leases.read(ALL).await?.and_then(|item| item.freeze),
@@ -191,7 +203,7 @@ async fn say(world: &World, service: &ServiceName, word: Word) -> Result<ExitCod
         let Some(item) = world.leases.read(service).await? else { return Err(unknown(world, service).await) };
         match rule(word, &item, all.as_ref(), world.prefix(), Timestamp::now()) {
             Ruling::Refuse(why) => return Err(Failure::Refused(why)),
-            Ruling::Already => return Ok(told(world, &item, word, true)),
+            Ruling::Already => return Ok((item, true)),
             Ruling::Write => {}
         }
         if let Some(owner) = &item.owner
@@ -204,7 +216,7 @@ async fn say(world: &World, service: &ServiceName, word: Word) -> Result<ExitCod
             )));
         }
         if world.leases.command(&item, word.text()).await? {
-            return Ok(told(world, &item, word, false));
+            return Ok((item, false));
         }
     }
     Err(Failure::Refused(format!(
@@ -234,7 +246,14 @@ fn told(world: &World, item: &Item, word: Word, already: bool) -> ExitCode {
         output::line(&told.to_string());
         return ExitCode::SUCCESS;
     }
-    let said = match (already, word) {
+    let _ = output::line(&sentence(item, word, already))
+        && output::line(&format!("Next: {}", world.hint(&format!("{} {service}", word.next()))));
+    ExitCode::SUCCESS
+}
+
+fn sentence(item: &Item, word: Word, already: bool) -> String {
+    let (service, owner) = (&item.service, item.owner.as_deref().unwrap_or_default());
+    match (already, word) {
         // It stays in the lease; when it was read cannot be told.
         (true, Word::Resume) => {
             format!("{service}: release {} is not paused: resume was said already", words::name(owner))
@@ -248,10 +267,7 @@ fn told(world: &World, item: &Item, word: Word, already: bool) -> ExitCode {
             };
             format!("{service}: release {}: {}{instead}", words::name(owner), word.done(item))
         }
-    };
-    let _ =
-        output::line(&said) && output::line(&format!("Next: {}", world.hint(&format!("{} {service}", word.next()))));
-    ExitCode::SUCCESS
+    }
 }
 
 #[cfg(test)]

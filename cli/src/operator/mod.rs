@@ -3,11 +3,11 @@
 pub mod command;
 pub mod ending;
 pub mod explain;
-mod failure;
+pub mod failure;
 pub mod freeze;
 pub mod history;
 mod past;
-mod release;
+pub mod release;
 pub mod report;
 pub mod start;
 pub mod status;
@@ -49,7 +49,7 @@ Region and credentials come from AWS's environment variables and shared configur
         )
     };
 }
-use with_exit_codes;
+pub(crate) use with_exit_codes;
 
 /// The same for commands that read what has been, and change nothing.
 macro_rules! reading {
@@ -98,10 +98,12 @@ fn url(text: &str) -> Result<String, String> {
 }
 
 /// An installation that can be spoken to.
-struct World {
+pub struct World {
     installation: Installation,
-    machines: StateMachines,
-    leases: OperatorTable,
+    /// Its state machines.
+    pub machines: StateMachines,
+    /// Its table of leases.
+    pub leases: OperatorTable,
 }
 
 impl World {
@@ -114,11 +116,13 @@ impl World {
         Self { machines: StateMachines::new(&config), leases: OperatorTable::new(&config, table), installation }
     }
 
-    fn json(&self) -> bool {
+    /// Whether machines read what is printed.
+    pub fn json(&self) -> bool {
         self.installation.json
     }
 
-    fn prefix(&self) -> &str {
+    /// What its names begin with.
+    pub fn prefix(&self) -> &str {
         &self.installation.prefix
     }
 
@@ -130,7 +134,7 @@ impl World {
     }
 
     /// A command line of this program that speaks to the same installation.
-    fn hint(&self, command: &str) -> String {
+    pub fn hint(&self, command: &str) -> String {
         let Installation { prefix, endpoint_url, .. } = &self.installation;
         let mut hint = format!("spillway {command}");
         if prefix != PREFIX {
@@ -144,7 +148,7 @@ impl World {
 }
 
 /// Runs a command against its installation; what stops it is told on standard error.
-fn run<F: Future<Output = Result<ExitCode, Failure>>>(
+pub fn run<F: Future<Output = Result<ExitCode, Failure>>>(
     installation: &Installation,
     command: impl FnOnce(World) -> F,
 ) -> ExitCode {
