@@ -235,18 +235,18 @@ fn evidence(record: &Record) -> Vec<Line<'static>> {
 /// What happened and why, the latest last.
 fn happened(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let Some(record) = model.record() else { return };
-    let entries: Vec<_> = timeline::essential(&record.timeline).collect();
+    let entries = timeline::told(&record.timeline);
     let shown = entries.len().saturating_sub(model.scrolled).max(1).min(entries.len());
     let rows = usize::from(area.height);
     let lines: Vec<Line<'_>> = entries[shown.saturating_sub(rows)..shown]
         .iter()
-        .map(|entry| {
+        .map(|(entry, why)| {
             let mut spans = vec![
                 Span::styled(format!("{}  ", clock(entry.at)), DIM),
                 Span::styled(entry.what.to_string(), style(entry.what.tone())),
             ];
-            if !entry.why.is_empty() {
-                spans.push(Span::styled(format!("  {}", one_line(&entry.why)), DIM));
+            if !why.is_empty() {
+                spans.push(Span::styled(format!("  {}", one_line(why)), DIM));
             }
             Line::from(spans)
         })

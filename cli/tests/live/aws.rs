@@ -45,6 +45,11 @@ impl Double {
         double
     }
 
+    /// Where it answers.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Bodies of the calls of one operation so far.
     pub fn calls_of(&self, operation: &str) -> Vec<Value> {
         let calls = self.calls.lock().unwrap();

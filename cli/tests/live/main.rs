@@ -7,6 +7,7 @@ mod faults;
 mod operator;
 mod record;
 mod refusals;
+mod watch;
 
 use std::io::Write;
 use std::path::PathBuf;
