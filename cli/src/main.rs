@@ -16,6 +16,7 @@ mod record;
 mod schema;
 mod simulate;
 mod validate;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ enum Command {
     Judge(judge::Arguments),
     Start(operator::start::Arguments),
     Status(operator::status::Arguments),
+    Watch(watch::Arguments),
     /// Hold the release that runs at its weight; it goes on being judged.
     ///
     /// A paused release still rolls back by itself, and after 1600 checks' time. `resume` ends the pause; so do `approve`
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
         Command::Judge(arguments) => judge::run(&arguments),
         Command::Start(arguments) => operator::start::run(&arguments),
         Command::Status(arguments) => operator::status::run(&arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
         Command::Pause(arguments) => operator::command::run(&arguments, Word::Pause),
         Command::Resume(arguments) => operator::command::run(&arguments, Word::Resume),
         Command::Approve(arguments) => operator::command::run(&arguments, Word::Approve),

@@ -233,6 +233,19 @@ pub fn run(arguments: &Arguments, word: Word) -> ExitCode {
 }
 
 async fn say(world: &World, service: &ServiceName, word: Word) -> Result<ExitCode, Failure> {
+    let (item, standing) = write(world, service, word).await?;
+    Ok(told(world, &item, word, standing.as_ref()))
+}
+
+/// Says the word, and gives what was done and when it has its effect.
+pub async fn speak(world: &World, service: &ServiceName, word: Word) -> Result<String, Failure> {
+    let (item, standing) = write(world, service, word).await?;
+    Ok(sentence(&item, word, standing.as_ref()))
+}
+
+/// Writes the word, if it makes sense; gives the lease as it was, and how far the release is, unless the word stood there
+/// already.
+async fn write(world: &World, service: &ServiceName, word: Word) -> Result<(Item, Option<Standing>), Failure> {
     let service = service.as_str();
     let all = match word {
         Word::Approve | Word::Promote => world.leases.read(ALL).await?.and_then(|item| item.freeze),
@@ -242,7 +255,7 @@ async fn say(world: &World, service: &ServiceName, word: Word) -> Result<ExitCod
         let Some(item) = world.leases.read(service).await? else { return Err(unknown(world, service).await) };
         match rule(word, &item, all.as_ref(), world.prefix(), Timestamp::now()) {
             Ruling::Refuse(why) => return Err(Failure::Refused(why)),
-            Ruling::Already => return Ok(told(world, &item, word, None)),
+            Ruling::Already => return Ok((item, None)),
             Ruling::Write => {}
         }
         if let Some(owner) = &item.owner
@@ -256,7 +269,7 @@ async fn say(world: &World, service: &ServiceName, word: Word) -> Result<ExitCod
         }
         let standing = world.standing(&item).await;
         if world.leases.command(&item, word.text()).await? {
-            return Ok(told(world, &item, word, Some(&standing)));
+            return Ok((item, Some(standing)));
         }
     }
     Err(Failure::Refused(format!(
@@ -291,7 +304,14 @@ fn told(world: &World, item: &Item, word: Word, standing: Option<&Standing>) -> 
         output::line(&told.to_string());
         return ExitCode::SUCCESS;
     }
-    let said = match (standing, word) {
+    let _ = output::line(&sentence(item, word, standing))
+        && output::line(&format!("Next: {}", world.hint(&format!("{} {service}", word.next()))));
+    ExitCode::SUCCESS
+}
+
+fn sentence(item: &Item, word: Word, standing: Option<&Standing>) -> String {
+    let (service, owner) = (&item.service, item.owner.as_deref().unwrap_or_default());
+    match (standing, word) {
         // It stays in the lease; when it was read cannot be told.
         (None, Word::Resume) => {
             format!("{service}: release {} is not paused: resume was said already", words::name(owner))
@@ -305,10 +325,7 @@ fn told(world: &World, item: &Item, word: Word, standing: Option<&Standing>) -> 
             };
             format!("{service}: release {}: {}{instead}", words::name(owner), word.done(item, standing))
         }
-    };
-    let _ =
-        output::line(&said) && output::line(&format!("Next: {}", world.hint(&format!("{} {service}", word.next()))));
-    ExitCode::SUCCESS
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ pub mod history;
 mod overview;
 mod past;
 mod preview;
-mod release;
+pub mod release;
 pub mod report;
 pub mod rollback;
 mod standing;
@@ -61,7 +61,7 @@ configuration, as for the aws command line."
         )
     };
 }
-use with_exit_codes;
+pub(crate) use with_exit_codes;
 
 /// The same for commands that read what has been, and change nothing.
 macro_rules! reading {
@@ -141,11 +141,13 @@ fn prefix(text: &str) -> Result<String, String> {
 }
 
 /// An installation that can be spoken to.
-struct World {
+pub struct World {
     installation: Installation,
     config: SdkConfig,
-    machines: StateMachines,
-    leases: OperatorTable,
+    /// Its state machines.
+    pub machines: StateMachines,
+    /// Its table of leases.
+    pub leases: OperatorTable,
 }
 
 impl World {
@@ -155,11 +157,13 @@ impl World {
         Self { machines: StateMachines::new(&config), leases, config, installation }
     }
 
-    fn json(&self) -> bool {
+    /// Whether machines read what is printed.
+    pub fn json(&self) -> bool {
         self.installation.json
     }
 
-    fn prefix(&self) -> &str {
+    /// What its names begin with.
+    pub fn prefix(&self) -> &str {
         &self.installation.prefix
     }
 
@@ -176,7 +180,7 @@ impl World {
     }
 
     /// A command line of this program that speaks to the same installation.
-    fn hint(&self, command: &str) -> String {
+    pub fn hint(&self, command: &str) -> String {
         let Installation { prefix, connection, .. } = &self.installation;
         let mut hint = format!("spillway {command}");
         if prefix != PREFIX {
@@ -187,7 +191,7 @@ impl World {
 }
 
 /// Runs a command against its installation; what stops it is told on standard error.
-fn run<F: Future<Output = Result<ExitCode, Failure>>>(
+pub fn run<F: Future<Output = Result<ExitCode, Failure>>>(
     installation: &Installation,
     command: impl FnOnce(World) -> F,
 ) -> ExitCode {

@@ -10,6 +10,7 @@ mod past;
 mod record;
 mod refusals;
 mod validate;
+mod watch;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,0 +1,228 @@
+//! The live view in a pseudo-terminal, against answers that a server in the place of AWS gives.
+
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use serde_json::{Value, json};
+
+use crate::aws::{Answer, Double, arn, command, installation};
+
+/// A release that is rolled back, as its history was.
+const ROLLED_BACK: &str = include_str!("../cmd/rolled-back.history.json");
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn cells(count: u16) -> NonZero<u16> {
+    NonZero::new(count).unwrap()
+}
+
+/// The view, and the screen that it draws on.
+struct Watching {
+    child: Box<dyn Child + Send + Sync>,
+    terminal: Box<dyn MasterPty + Send>,
+    keys: Box<dyn Write + Send>,
+    screen: Arc<Mutex<vt100::Parser>>,
+}
+
+impl Watching {
+    fn start(double: &Double, rows: u16, columns: u16) -> Self {
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let told = command(&["watch", "shop", "--endpoint-url", double.url()]);
+        let mut builder = CommandBuilder::new(told.get_program());
+        builder.args(told.get_args());
+        for (name, value) in told.get_envs() {
+            match value {
+                Some(value) => builder.env(name, value),
+                None => builder.env_remove(name),
+            }
+        }
+        builder.env("TERM", "xterm-256color");
+        builder.env("TZ", "UTC");
+        let child = pair.slave.spawn_command(builder).unwrap();
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(rows), cells(columns), 0)));
+        let (mut reader, drawn) = (pair.master.try_clone_reader().unwrap(), Arc::clone(&screen));
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut bytes) {
+                drawn.lock().unwrap().process(&bytes[..count]);
+            }
+        });
+        let keys = pair.master.take_writer().unwrap();
+        Self { child, terminal: pair.master, keys, screen }
+    }
+
+    fn text(&self) -> String {
+        self.screen.lock().unwrap().screen().contents()
+    }
+
+    /// Waits until the screen is as it should be.
+    fn shows(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
+        let began = Instant::now();
+        loop {
+            let text = self.text();
+            if is_so(&text) {
+                return text;
+            }
+            assert!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}; the screen:\n{text}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    fn resize(&self, rows: u16, columns: u16) {
+        self.screen.lock().unwrap().screen_mut().set_size(cells(rows), cells(columns));
+        self.terminal.resize(PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }).unwrap();
+    }
+
+    /// It has ended, and has left the other screen.
+    fn leaves(mut self, key: &str) -> String {
+        self.press(key);
+        let began = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(began.elapsed() < PATIENCE, "it does not leave:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(self.child.wait().unwrap().success());
+        self.shows("the terminal as it was", |text| {
+            text.contains("spillway watch shop") || text.contains("shop: release")
+        })
+    }
+}
+
+/// An installation with a release whose history is told up to so many events; the rest of the time it fails.
+fn release(told: &Arc<AtomicUsize>, down: &Arc<AtomicUsize>) -> Double {
+    let history: Value = serde_json::from_str(ROLLED_BACK).unwrap();
+    let events = history["events"].as_array().unwrap().clone();
+    let (told, down) = (Arc::clone(told), Arc::clone(down));
+    Double::start(move |operation, body| {
+        match down.load(Ordering::Relaxed) {
+            0 => {}
+            1 => return Answer::Lost,
+            _ => return Answer::Error("ThrottlingException", "Rate exceeded"),
+        }
+        let told = told.load(Ordering::Relaxed).min(events.len());
+        let owner = arn("spillway-release", "r-1");
+        let lease = if told == events.len() {
+            json!({"service": "shop", "phase": "rolled_back"})
+        } else {
+            json!({"service": "shop", "owner": owner, "fence": "7", "phase": "baking", "command": "none"})
+        };
+        match operation {
+            "GetExecutionHistory" => {
+                let latest: Vec<&Value> = events[..told].iter().rev().collect();
+                Answer::Json(json!({ "events": latest }))
+            }
+            _ => installation(operation, body, &lease, &json!({"status": "RUNNING"})),
+        }
+    })
+}
+
+/// How many events of the history there are up to the first answer of a check.
+fn until_checked() -> usize {
+    let history: Value = serde_json::from_str(ROLLED_BACK).unwrap();
+    let events = history["events"].as_array().unwrap();
+    let checked = |event: &Value| event.to_string().contains("\\\"evidence\\\"") && event["type"] == "TaskSucceeded";
+    events.iter().position(checked).unwrap() + 1
+}
+
+#[test]
+fn a_release_is_watched_and_acted_on() {
+    let (told, down) = (Arc::new(AtomicUsize::new(until_checked())), Arc::default());
+    let double = release(&told, &down);
+    let mut view = Watching::start(&double, 40, 120);
+    let text = view.shows("a check", |text| text.contains("evidence against it"));
+    for part in
+        ["shop  canary", "requested", "observed", "stable", "candidate", "e-value", "weight 0 % to", "next", "q leave"]
+    {
+        assert!(text.contains(part), "no {part}:\n{text}");
+    }
+
+    // A key asks first; anything but yes is no.
+    view.press("x");
+    view.shows("the question", |text| text.contains("abort: roll back"));
+    view.press("n");
+    view.shows("no question", |text| !text.contains("abort: roll back"));
+    assert_eq!(double.calls_of("UpdateItem").len(), 0);
+    view.press("x");
+    view.shows("the question", |text| text.contains("abort: roll back"));
+    view.press("y");
+    view.shows("the answer", |text| text.contains("rolls back at its next check"));
+    let written = double.calls_of("UpdateItem");
+    assert_eq!(written.len(), 1);
+    assert_eq!(written[0]["ExpressionAttributeValues"][":command"]["S"], "abort");
+
+    // What comes next is drawn as it comes.
+    told.store(usize::MAX, Ordering::Relaxed);
+    view.shows("the end", |text| text.contains("RolledBack") && text.contains("ended"));
+    view.press("p");
+    view.shows("that nobody hears", |text| text.contains("no release runs"));
+    let left = view.leaves("q");
+    assert!(left.contains("shop: release r-1: RolledBack"), "{left}");
+}
+
+#[test]
+fn the_terminal_may_have_any_size() {
+    let (told, down) = (Arc::new(AtomicUsize::new(until_checked())), Arc::default());
+    let double = release(&told, &down);
+    let mut view = Watching::start(&double, 40, 120);
+    view.shows("a check", |text| text.contains("evidence against it"));
+    view.resize(6, 30);
+    view.shows("that it is too small", |text| text.contains("too small"));
+    view.resize(12, 60);
+    view.shows("the most important", |text| text.contains("requested") && !text.contains("evidence against it"));
+    view.resize(50, 200);
+    view.shows("all again", |text| text.contains("evidence against it"));
+    view.press("\u{1b}[A\u{1b}[A");
+    view.leaves("\u{3}");
+}
+
+/// What was seen stays, with its age, and goes on when there is an answer again; whatever the failure.
+#[test]
+fn a_lost_connection_is_waited_out() {
+    let (told, down) = (Arc::new(AtomicUsize::new(until_checked())), Arc::new(AtomicUsize::new(0)));
+    let double = release(&told, &down);
+    let view = Watching::start(&double, 40, 120);
+    view.shows("a check", |text| text.contains("evidence against it"));
+    for failure in [1, 2] {
+        down.store(failure, Ordering::Relaxed);
+        let text = view.shows("that nobody answers", |text| text.contains("no answer for"));
+        assert!(text.contains("evidence against it") && text.contains("as it was"), "{text}");
+        down.store(0, Ordering::Relaxed);
+        view.shows("that it is seen again", |text| !text.contains("no answer for"));
+    }
+    told.store(usize::MAX, Ordering::Relaxed);
+    view.shows("the end", |text| text.contains("RolledBack"));
+    view.leaves("q");
+}
+
+/// It ends as other programs do, and leaves the terminal as it was.
+#[test]
+fn a_signal_ends_it() {
+    let (told, down) = (Arc::new(AtomicUsize::new(until_checked())), Arc::default());
+    let double = release(&told, &down);
+    let mut view = Watching::start(&double, 40, 120);
+    view.shows("a check", |text| text.contains("evidence against it"));
+    let id = view.child.process_id().unwrap();
+    std::process::Command::new("kill").args(["-TERM", &id.to_string()]).status().unwrap();
+    view.shows("the terminal as it was", |text| text.contains("goes on"));
+    assert!(view.child.wait().unwrap().success());
+}
+
+#[test]
+fn where_there_is_no_terminal_it_says_what_to_use() {
+    let double = release(&Arc::default(), &Arc::default());
+    let (code, out, err) = double.run(&["watch", "shop"]);
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert!(
+        err.contains("it draws on a terminal, and this is none; allowed: spillway status shop --wait --json"),
+        "{err}"
+    );
+}
