@@ -40,11 +40,16 @@ pub fn settle(no_color: bool) {
     let _ = COLOURED.set(!no_color && !set("NO_COLOR") && !dumb && std::io::stdout().is_terminal());
 }
 
+/// Whether words are coloured.
+pub fn is_coloured() -> bool {
+    COLOURED.get().copied().unwrap_or(false)
+}
+
 /// The text in its colour, where there are any.
 pub fn painted(text: &str, paint: Paint) -> String {
     let code = match paint {
         Paint::Plain => return text.to_owned(),
-        _ if !COLOURED.get().copied().unwrap_or(false) => return text.to_owned(),
+        _ if !is_coloured() => return text.to_owned(),
         Paint::Good => "32",
         Paint::Warn => "33",
         Paint::Bad => "31",

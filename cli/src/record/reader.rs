@@ -86,7 +86,6 @@ impl Reader {
     }
 
     /// What has been read so far.
-    #[allow(dead_code, reason = "for a view that follows a release")]
     pub fn record(&self) -> &Record {
         &self.record
     }

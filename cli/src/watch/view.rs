@@ -15,12 +15,15 @@ use spillway_core::weight::Percent;
 use super::figures::{bar, sparkline, toward_proof};
 use super::model::{Model, clock};
 use crate::operator::words::{length, name};
+use crate::output::is_coloured;
 use crate::record::check::{Checked, Hosts, suspicious_at};
 use crate::record::timeline::{Tone, ladder, words};
 use crate::record::{Record, timeline};
 
 /// Fewer columns or rows hold nothing that helps.
 const LEAST: (u16, u16) = (40, 8);
+/// From so many rows on the timeline has more than its last line for sure.
+const ROOMY: u16 = 24;
 /// Cells of a bar.
 const BAR: usize = 24;
 /// Cells of a line through the latest checks.
@@ -28,6 +31,7 @@ const SPARK: usize = 16;
 
 fn style(tone: Tone) -> Style {
     match tone {
+        _ if !is_coloured() => Style::new(),
         Tone::Good => Style::new().fg(Color::Green),
         Tone::Plain => Style::new(),
         Tone::Wait => Style::new().fg(Color::Yellow),
@@ -55,7 +59,8 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
 
     // The timeline gets what is left, and some of it always; the evidence gives way first, then the slots.
     let rows = |lines: &[Line<'_>]| u16::try_from(lines.len()).unwrap_or(u16::MAX);
-    let mut left = area.height.saturating_sub(rows(&header) + rows(&footer) + 3);
+    let timeline = if area.height < ROOMY { 1 } else { 3 };
+    let mut left = area.height.saturating_sub(rows(&header) + rows(&footer) + timeline);
     let mut room = |lines: &[Line<'_>]| {
         let given = rows(lines).min(left);
         left -= given;
@@ -106,13 +111,26 @@ fn versions(model: &Model, record: &Record) -> Vec<Line<'static>> {
     let Some(version) = &record.version else { return Vec::new() };
     let slots = record.plan.as_ref().map(|plan| (plan.stable.slot, plan.candidate.slot));
     let on = |slot: Option<String>| slot.map(|slot| format!(" on {slot}")).unwrap_or_default();
-    let new = format!("{version} (candidate){}", on(slots.map(|(_, candidate)| candidate.to_string())));
+    let new = format!(
+        "{} (candidate){}",
+        short_digest(&version.to_string()),
+        on(slots.map(|(_, candidate)| candidate.to_string()))
+    );
     // The live version is the stable one until the promotion.
     let live =
         model.look.item.as_ref().and_then(|item| item.live_version.as_deref()).filter(|_| record.ended.is_none());
     let old = live.and_then(|text| crate::operator::words::version_of(&serde_json::from_str(text).ok()?));
-    let old = old.map(|old| format!("{old} (stable){}", on(slots.map(|(stable, _)| stable.to_string()))));
+    let old =
+        old.map(|old| format!("{} (stable){}", short_digest(&old), on(slots.map(|(stable, _)| stable.to_string()))));
     [Some(new), old].into_iter().flatten().map(Line::raw).collect()
+}
+
+/// An image by the beginning of its digest, which is what people tell images apart by.
+fn short_digest(version: &str) -> String {
+    match version.split_once("@sha256:") {
+        Some((image, digest)) => format!("{image}@{}", digest.chars().take(12).collect::<String>()),
+        None => version.to_owned(),
+    }
 }
 
 /// The one line that tells why it is so.
@@ -194,6 +212,9 @@ fn seconds(seconds: f64) -> String {
     if seconds < 1.0 { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.2} s") }
 }
 
+/// The gate whose e-value is evidence that the candidate is well enough for the next weight; all others' is against it.
+const FOR_IT: &str = "health";
+
 /// The e-values on their way to their limits, and the gates that say something else.
 fn evidence(record: &Record) -> Vec<Line<'static>> {
     let Some(check) = record.last_check() else { return Vec::new() };
@@ -206,22 +227,28 @@ fn evidence(record: &Record) -> Vec<Line<'static>> {
             .filter_map(|check| check.gate(&gate.gate))
             .map(|gate| toward_proof(gate.e_value.unwrap_or(1.0), proof))
             .collect();
-        let tone = match e {
-            e if e >= proof => Tone::Bad,
-            e if e >= suspicious_at(proof) => Tone::Wait,
-            _ => Tone::Good,
+        let (name, limits, tone) = if gate.gate == FOR_IT {
+            ("for it".to_owned(), format!("  proof {}", short(proof)), Tone::Good)
+        } else {
+            let tone = match e {
+                e if e >= proof => Tone::Bad,
+                e if e >= suspicious_at(proof) => Tone::Wait,
+                _ => Tone::Plain,
+            };
+            let limits = format!("  wait {}  proof {}", short(suspicious_at(proof)), short(proof));
+            (format!("against: {}", gate.gate), limits, tone)
         };
         let dry_run = if gate.dry_run { ", dry run" } else { "" };
         lines.push(Line::from(vec![
-            Span::raw(format!("{:<20}", gate.gate)),
+            Span::raw(format!("{name:<20}")),
             Span::styled(bar(toward_proof(e, proof), BAR), style(tone)),
             Span::raw(format!(" {:>8}", short(e))),
-            Span::styled(format!("  wait {}  proof {}{dry_run}  ", short(suspicious_at(proof)), short(proof)), DIM),
+            Span::styled(format!("{:<24}", format!("{limits}{dry_run}")), DIM),
             Span::styled(sparkline(&way, SPARK), style(tone)),
         ]));
     }
     if !lines.is_empty() {
-        lines.insert(0, Line::styled(format!("{:<20}{:<BAR$} {:>8}", "evidence against it", "", "e-value"), DIM));
+        lines.insert(0, Line::styled(format!("{:<20}{:<BAR$} {:>8}", "evidence", "", "e-value"), DIM));
     }
     let speaking = check.check.evidence.gates.iter().filter(|gate| gate.e_value.is_none());
     let speaking = speaking.filter(|gate| !matches!(gate.finding, Finding::Fine | Finding::Proven));

@@ -138,7 +138,7 @@ fn a_release_is_watched_and_acted_on() {
     let (told, down) = (Arc::new(AtomicUsize::new(until_checked())), Arc::default());
     let double = release(&told, &down);
     let mut view = Watching::start(&double, 40, 120);
-    let text = view.shows("a check", |text| text.contains("evidence against it"));
+    let text = view.shows("a check", |text| text.contains("against: errors"));
     for part in
         ["shop  canary", "requested", "observed", "stable", "candidate", "e-value", "weight 0 % to", "next", "q leave"]
     {
@@ -173,13 +173,13 @@ fn the_terminal_may_have_any_size() {
     let (told, down) = (Arc::new(AtomicUsize::new(until_checked())), Arc::default());
     let double = release(&told, &down);
     let mut view = Watching::start(&double, 40, 120);
-    view.shows("a check", |text| text.contains("evidence against it"));
+    view.shows("a check", |text| text.contains("against: errors"));
     view.resize(6, 30);
     view.shows("that it is too small", |text| text.contains("too small"));
     view.resize(12, 60);
-    view.shows("the most important", |text| text.contains("requested") && !text.contains("evidence against it"));
+    view.shows("the most important", |text| text.contains("requested") && !text.contains("against: errors"));
     view.resize(50, 200);
-    view.shows("all again", |text| text.contains("evidence against it"));
+    view.shows("all again", |text| text.contains("against: errors"));
     view.press("\u{1b}[A\u{1b}[A");
     view.leaves("\u{3}");
 }
@@ -190,11 +190,11 @@ fn a_lost_connection_is_waited_out() {
     let (told, down) = (Arc::new(AtomicUsize::new(until_checked())), Arc::new(AtomicUsize::new(0)));
     let double = release(&told, &down);
     let view = Watching::start(&double, 40, 120);
-    view.shows("a check", |text| text.contains("evidence against it"));
+    view.shows("a check", |text| text.contains("against: errors"));
     for failure in [1, 2] {
         down.store(failure, Ordering::Relaxed);
         let text = view.shows("that nobody answers", |text| text.contains("no answer for"));
-        assert!(text.contains("evidence against it") && text.contains("as it was"), "{text}");
+        assert!(text.contains("against: errors") && text.contains("as it was"), "{text}");
         down.store(0, Ordering::Relaxed);
         view.shows("that it is seen again", |text| !text.contains("no answer for"));
     }
@@ -209,7 +209,7 @@ fn a_signal_ends_it() {
     let (told, down) = (Arc::new(AtomicUsize::new(until_checked())), Arc::default());
     let double = release(&told, &down);
     let mut view = Watching::start(&double, 40, 120);
-    view.shows("a check", |text| text.contains("evidence against it"));
+    view.shows("a check", |text| text.contains("against: errors"));
     let id = view.child.process_id().unwrap();
     std::process::Command::new("kill").args(["-TERM", &id.to_string()]).status().unwrap();
     view.shows("the terminal as it was", |text| text.contains("goes on"));
