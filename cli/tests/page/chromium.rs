@@ -23,9 +23,12 @@ pub struct Chromium {
     pub events: Vec<Value>,
 }
 
-/// Where the browser is, if there is one.
+/// Where the browser is, if there is one. One that `SPILLWAY_CHROMIUM` names has to be there.
 pub fn find() -> Option<PathBuf> {
     let named = std::env::var_os("SPILLWAY_CHROMIUM").map(PathBuf::from);
+    if let Some(named) = &named {
+        assert!(named.is_file(), "SPILLWAY_CHROMIUM: {}: not there; allowed: a Chromium", named.display());
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let all = std::env::split_paths(&path).flat_map(|place| NAMES.map(|name| place.join(name)));
     named.into_iter().chain(all).find(|program| program.is_file())
