@@ -244,8 +244,8 @@ run "a_machine_invokes_its_functions_and_hooks" {
   }
 
   assert {
-    condition     = flatten([for statement in jsondecode(output.machines["guard"]).Statement : statement.Resource if contains(statement.Action, "states:StartExecution")]) == ["arn:aws:states:eu-west-1:123456789012:stateMachine:spillway-rollback"]
-    error_message = "The guard may start something else than the undo."
+    condition     = flatten([for statement in jsondecode(output.machines["guard"]).Statement : statement.Resource if contains(statement.Action, "states:StartExecution")]) == ["arn:aws:states:eu-west-1:123456789012:stateMachine:spillway-retire", "arn:aws:states:eu-west-1:123456789012:stateMachine:spillway-rollback"]
+    error_message = "The guard may start something else than undos and retirements."
   }
 
   assert {
