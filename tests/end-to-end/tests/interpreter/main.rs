@@ -17,6 +17,9 @@ mod features;
 /// Every Task of the machines that ship.
 mod shipped;
 
+/// Those of them that wait for a token.
+mod tokens;
+
 mod replay;
 
 use serde_json::json;

@@ -201,7 +201,7 @@ fn comparable_cause(error: &str, cause: &str) -> Value {
 }
 
 /// Without times, and without what an evaluation error says.
-fn comparable(value: &Value) -> Value {
+pub fn comparable(value: &Value) -> Value {
     match value {
         Value::String(text) if text.parse::<Timestamp>().is_ok() => {
             // All times are written alike.

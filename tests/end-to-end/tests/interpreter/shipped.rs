@@ -13,28 +13,39 @@ const TABLE: &str = "leases";
 /// What the functions do, by the end of their names.
 const FUNCTIONS: [&str; 4] = ["answers", "answers-nothing", "unavailable", "lease-lost"];
 
-/// Nobody waits with a token.
+/// Nobody waits with the token that it has.
 const NEVER_SUCCEEDS: &str = "Wake";
 /// There is nothing that it could be given.
 const NEVER_FAILS: &str = "ListHeld";
 
 /// A Task of a machine.
-struct Task {
-    machine: &'static str,
-    state: String,
-    definition: Value,
+pub struct Task {
+    pub machine: &'static str,
+    pub state: String,
+    pub definition: Value,
 }
 
-/// All but those that wait for a token: nobody would send one.
+/// All but those that wait for a token, which are for [`crate::tokens`].
 fn tasks() -> Vec<Task> {
+    all_tasks().into_iter().filter(|task| !task.waits_for_a_token()).collect()
+}
+
+impl Task {
+    /// Whether it waits for somebody who has its token.
+    pub fn waits_for_a_token(&self) -> bool {
+        self.definition["Resource"].as_str().is_some_and(|resource| resource.ends_with(".waitForTaskToken"))
+    }
+}
+
+/// All Tasks of the machines that ship.
+pub fn all_tasks() -> Vec<Task> {
     let mut tasks = Vec::new();
     for machine in ["guard", "release", "retire", "rollback"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../statemachine/{machine}.asl.json"));
         let text = std::fs::read_to_string(path).unwrap();
         let definition: Value = serde_json::from_str(&text).unwrap();
         for (state, definition) in definition["States"].as_object().unwrap() {
-            let waits = definition["Resource"].as_str().is_some_and(|resource| resource.ends_with(".waitForTaskToken"));
-            if definition["Type"] == "Task" && !waits {
+            if definition["Type"] == "Task" {
                 tasks.push(Task { machine, state: state.clone(), definition: definition.clone() });
             }
         }
@@ -43,7 +54,7 @@ fn tasks() -> Vec<Task> {
 }
 
 /// Everything outside: what the function does, and who holds the lease.
-struct Given {
+pub struct Given {
     function: &'static str,
     /// `None`: there is no item.
     owner: Option<Owner>,
@@ -55,6 +66,11 @@ struct Given {
 }
 
 impl Given {
+    /// Everything as it should be, and this owner.
+    pub fn owned_by(owner: Owner) -> Self {
+        Self { owner: Some(owner), ..Self::WHOLE }
+    }
+
     /// Nothing but what a Catch reads.
     const BARE: Self = Self { function: FUNCTIONS[0], owner: Some(Owner::Me), variables: false, started: true };
     /// Everything as it should be.
@@ -62,7 +78,7 @@ impl Given {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Owner {
+pub enum Owner {
     Nobody,
     Me,
     Other,
@@ -107,7 +123,7 @@ fn paths(value: &Value) -> Vec<Vec<String>> {
 
 /// The Task as a machine of its own: it is given its variables, and each way out of it ends in a Fail of its own, with
 /// all variables as the cause.
-fn case(task: &Task, given: &Given, index: usize, values: &BTreeMap<String, String>) -> Case {
+pub fn case(task: &Task, given: &Given, index: usize, values: &BTreeMap<String, String>) -> Case {
     let name = format!("{}-{}-{index}", task.machine, task.state);
     let service = name.clone();
     let execution = if given.started { "e" } else { "never" };
