@@ -159,6 +159,10 @@ fn undoing() -> Vec<Setting> {
         stolen(promoted(setting("a release that is undone", |_| {}))),
         promoted(sick(setting("an undo of nothing", |_| {}))),
         Setting { vandals: true, ..promoted(setting("an undo whose lease is taken away", |_| {})) },
+        then(
+            promoted(setting("an undo whose lease is given to another", |_| {})),
+            [fate(Rollback, "WaitForPrevious", LeaseTaken)],
+        ),
         then(promoted(setting("an undo without a lease table", |_| {})), [down(Rollback, "AcquireLease")]),
         stolen(then(
             promoted(setting("an undo onto a dead slot", |_| {})),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use spillway_infra::table::{Allowed, Table};
@@ -141,18 +142,21 @@ fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(Value::as_str).map(Into::into).collect()
 }
 
-/// The policies that Terraform renders, by role: `function/rollback` and the like.
-fn rendered() -> Option<BTreeMap<String, Vec<Value>>> {
-    if !terraform::is_there() {
-        println!("not compared with what is rendered: there is no terraform");
-        return None;
-    }
-    let module = root().join("infra/modules/engine/permissions");
-    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("permissions");
-    let policies = terraform::evaluate(&module, &variables(), "local.policies", &scratch).unwrap();
-    let policies: BTreeMap<String, String> = serde_json::from_value(policies).unwrap();
-    let statements = |text: &str| serde_json::from_str::<Value>(text).unwrap()["Statement"].as_array().cloned();
-    Some(policies.iter().map(|(role, text)| (role.clone(), statements(text).unwrap())).collect())
+/// The policies that Terraform renders, by role: `function/rollback` and the like. Rendered once for all tests.
+fn rendered() -> Option<&'static BTreeMap<String, Vec<Value>>> {
+    static RENDERED: LazyLock<Option<BTreeMap<String, Vec<Value>>>> = LazyLock::new(|| {
+        if !terraform::is_there() {
+            println!("not compared with what is rendered: there is no terraform");
+            return None;
+        }
+        let module = root().join("infra/modules/engine/permissions");
+        let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("permissions");
+        let policies = terraform::evaluate(&module, &variables(), "local.policies", &scratch).unwrap();
+        let policies: BTreeMap<String, String> = serde_json::from_value(policies).unwrap();
+        let statements = |text: &str| serde_json::from_str::<Value>(text).unwrap()["Statement"].as_array().cloned();
+        Some(policies.iter().map(|(role, text)| (role.clone(), statements(text).unwrap())).collect())
+    });
+    RENDERED.as_ref()
 }
 
 #[test]
@@ -166,7 +170,7 @@ fn policies_as_rendered_allow_what_is_called_and_no_more() {
     assert_eq!(called.keys().collect::<Vec<_>>(), policies.keys().collect::<Vec<_>>());
     let argued = table.without_a_call.keys().cloned().collect();
     let mut wrong = Vec::new();
-    for (role, statements) in &policies {
+    for (role, statements) in policies {
         let mut allowed = Actions::new();
         for statement in statements {
             let (actions, resources) = (texts(&statement["Action"]), texts(&statement["Resource"]));
