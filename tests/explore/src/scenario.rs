@@ -290,6 +290,10 @@ fn people() -> Vec<Setting> {
             setting("a promotion that is taken back", |_| {}),
             vec![says("Bake", "promote"), says("ConsumeCommand", "abort")],
         ),
+        with(
+            setting("a promotion that is spoken over", |_| {}),
+            vec![says("Bake", "promote"), says("ConsumeCommand", "resume")],
+        ),
         stolen(setting("hooks and testers", hooks)),
         sick(setting("hooks after a rollback", hooks)),
         with(setting("hooks after a recovery", hooks), dies()),
