@@ -4,6 +4,7 @@
     not(any(
         feature = "compute",
         feature = "definitions",
+        feature = "events",
         feature = "executions",
         feature = "lease",
         feature = "load-balancer",
@@ -39,7 +40,7 @@ const ATTEMPTS: u32 = 4;
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/throttling.html>; the last two are Auto Scaling's:
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_UpdateAutoScalingGroup.html>; concurrent updates are
 /// Application Auto Scaling's: <https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html>.
-const TURNED_AWAY: [&str; 17] = [
+pub(crate) const TURNED_AWAY: [&str; 17] = [
     "BandwidthLimitExceeded",
     "ConcurrentUpdateException",
     "EC2ThrottledException",

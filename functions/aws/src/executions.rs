@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::client::{api_error, unexpected};
 use crate::error::ApiError;
+use crate::ports::Executions;
 
 pub use history::Event;
 
@@ -178,6 +179,12 @@ impl StateMachines {
             })
         });
         Ok((listed.collect::<Result<_, ApiError>>()?, answer.next_token))
+    }
+}
+
+impl Executions for StateMachines {
+    async fn details(&self, execution: &str) -> Result<Execution, ApiError> {
+        self.describe(execution).await
     }
 }
 

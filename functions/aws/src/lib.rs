@@ -13,8 +13,12 @@ pub mod alarms;
 pub mod compute;
 #[cfg(feature = "definitions")]
 pub mod definitions;
+#[cfg(feature = "events")]
+pub mod events;
 #[cfg(feature = "executions")]
 pub mod executions;
+#[cfg(feature = "hooks")]
+pub mod hooks;
 #[cfg(feature = "lease")]
 pub mod lease;
 #[cfg(feature = "load-balancer")]

@@ -8,6 +8,7 @@ use std::future::Future;
 use spillway_core::arn::{AlarmArn, RouteArn, TargetGroupArn};
 use spillway_core::compute::{EcsState, GroupChange, GroupState};
 use spillway_core::definition::{AutoScalingGroupName, EcsService, ServiceName};
+use spillway_core::event::Event;
 use spillway_core::lease::{Freeze, LeaseRecord};
 use spillway_core::metrics::{Query, Series, Window};
 use spillway_core::plan::AlarmState;
@@ -61,6 +62,19 @@ pub trait Leases: Sync {
 
     /// The freeze of all services together, read consistently, over or not.
     fn freeze_of_all(&self) -> impl Future<Output = Result<Option<Freeze>, ApiError>> + Send;
+}
+
+/// Lifecycle events.
+pub trait Events: Sync {
+    /// Puts the events, in order. Where it fails, some may have been put.
+    fn put(&self, events: &[Event]) -> impl Future<Output = Result<(), ApiError>> + Send;
+}
+
+/// Executions of the state machines.
+#[cfg(feature = "executions")]
+pub trait Executions: Sync {
+    /// The execution as it stands, with its input, its output and its error.
+    fn details(&self, execution: &str) -> impl Future<Output = Result<crate::executions::Execution, ApiError>> + Send;
 }
 
 /// ECS services.

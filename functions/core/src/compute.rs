@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::event::news::Told;
 use crate::hook::Pending;
 
 /// What preparation has done so far; carried from call to call by the state machine.
@@ -35,6 +36,9 @@ pub struct Preparation {
     /// Since when people are waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_since: Option<Timestamp>,
+    /// What has been told of it.
+    #[serde(default)]
+    pub told: Told,
 }
 
 /// An ECS service as it stands.

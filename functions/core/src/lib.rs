@@ -13,6 +13,8 @@ pub mod cost;
 pub mod decision;
 pub mod definition;
 pub mod drift;
+pub mod event;
+pub mod failure;
 pub mod figures;
 pub mod hook;
 pub mod judge;

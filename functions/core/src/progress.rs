@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::event::news::Told;
 use crate::hook::{Pending, Point};
 use crate::weight::Percent;
 
@@ -47,6 +48,9 @@ pub struct Progress {
     /// The end of the last metric period that a check has seen.
     #[serde(default)]
     pub judged_to: Option<Timestamp>,
+    /// What has been told of it since the candidate was attached.
+    #[serde(default)]
+    pub told: Told,
 }
 
 impl Progress {

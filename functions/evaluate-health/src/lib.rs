@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use spillway_aws::error::{ApiError, Named, is_gone};
 use spillway_aws::ports::{Alarms, Leases, Metrics, Routes, Targets};
 use spillway_core::arn::AlarmArn;
-use spillway_core::decision::{self, Check, Command, Look, Observed, Sides};
+use spillway_core::decision::{self, Check, Command, Latencies, Look, Observed, Sides};
 use spillway_core::drift::Reading;
 use spillway_core::hook::Reply;
+use spillway_core::judge::latency::Quantile;
 use spillway_core::lease::{Lease, Notices};
 use spillway_core::metrics::{self, Batch, Metric, Part, Window};
 use spillway_core::plan::{AlarmState, Plan, Side};
@@ -91,7 +92,7 @@ pub async fn handle(
         command,
         notices: notices.map_err(unread),
         hook,
-        release: lease.release().to_owned(),
+        execution: lease.owner,
     };
     let check = decision::check(&plan, &progress, &look);
     tracing::info!(decision = ?check.decision, reason = check.reason, "checked");
@@ -110,6 +111,8 @@ async fn observe(source: &impl Metrics, plan: &Plan, window: Window) -> Result<O
             [&plan.candidate, &plan.stable].map(|side| batch.add(metrics::slow_queries(side, None, threshold.seconds)))
         })
         .collect();
+    let quantiles: Vec<Quantile> = plan.baseline.latency.iter().map(|threshold| threshold.quantile).collect();
+    let latencies = [&plan.candidate, &plan.stable].map(|side| batch.add(metrics::latency_queries(side, &quantiles)));
     let custom: Vec<[[Part; 2]; 2]> = (plan.health.metrics.iter())
         .map(|metric| {
             [&plan.candidate, &plan.stable].map(|side| {
@@ -130,6 +133,10 @@ async fn observe(source: &impl Metrics, plan: &Plan, window: Window) -> Result<O
         candidate: batch.traffic(&answers, &candidate),
         stable: batch.traffic(&answers, &stable),
         load_balancers: batch.traffic(&answers, &load_balancers),
+        latencies: Latencies {
+            candidate: batch.latencies(&answers, &latencies[0]),
+            stable: batch.latencies(&answers, &latencies[1]),
+        },
         others: slow.chain(custom).map(|[candidate, stable]| Sides { candidate, stable }).collect(),
     })
 }

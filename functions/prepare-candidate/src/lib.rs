@@ -19,6 +19,7 @@ use spillway_core::compute::{
 use spillway_core::decision::Command;
 use spillway_core::definition::length::EARLY_WAITING_FACTOR;
 use spillway_core::definition::{AutoScalingGroup, Compute, EcsService};
+use spillway_core::event::news::{News, Report, Wait};
 use spillway_core::hook::{self, Call, Point, Reply, Standing};
 use spillway_core::lease::{Freeze, Lease, Notices};
 use spillway_core::plan::Plan;
@@ -62,6 +63,8 @@ pub enum Role {
 pub enum Next {
     /// Wait, then look again.
     Wait,
+    /// The same, once others have been told that the release waits, and for what.
+    Tell,
     /// Lead testers to the candidate, then look again.
     OpenTestRoutes,
     /// Ask the hook, wait, then look again.
@@ -85,6 +88,9 @@ pub struct Output {
     pub preparation: Preparation,
     /// The hook to ask, where that is next.
     pub hook: Option<Call>,
+    /// What to tell, where that is next.
+    #[serde(default)]
+    pub news: Option<News>,
     /// The word to take out of the lease, where that is next.
     pub command: Command,
 }
@@ -246,7 +252,7 @@ where
     let wait_seconds = plan.readiness.poll_seconds;
     let Some(reason) = missing else {
         let output = tested(&lease, &plan, preparation, &hook, now).map_err(Error::HookFailed)?;
-        return permitted(&plan, output, record.command, notices.freeze.as_ref(), now);
+        return permitted(&lease, &plan, output, record.command, notices.freeze.as_ref(), now);
     };
     let seconds = plan.readiness.timeout_seconds;
     let started = preparation.started_at.unwrap_or(now);
@@ -283,13 +289,14 @@ fn provision(
 }
 
 fn waiting(reason: String, wait_seconds: u32, preparation: Preparation) -> Output {
-    Output { next: Next::Wait, reason, wait_seconds, preparation, hook: None, command: Command::None }
+    Output { next: Next::Wait, reason, wait_seconds, preparation, hook: None, news: None, command: Command::None }
 }
 
 /// What comes before the first users: people who may ask the release to stay, and whose approval it may need.
 fn permitted(
+    lease: &Lease,
     plan: &Plan,
-    output: Output,
+    mut output: Output,
     command: Command,
     freeze: Option<&Freeze>,
     now: Timestamp,
@@ -298,14 +305,17 @@ fn permitted(
         return Ok(output);
     }
     let asks = plan.needs_approval(Percent::ZERO, plan.weight_at(0));
-    let reason = match (command, freeze) {
-        (Command::Pause, _) => "paused by an operator".to_owned(),
-        (_, Some(freeze)) => freeze.to_string(),
+    let (wait, reason) = match (command, freeze) {
+        (Command::Pause, _) => (Wait::Operator, "paused by an operator".to_owned()),
+        (_, Some(freeze)) => (Wait::Freeze, freeze.to_string()),
         // It would be taken for a word about the first step otherwise.
         (Command::Approve, None) if asks => return Ok(Output { next: Next::ConsumeCommand, command, ..output }),
         (Command::Promote, None) => return Ok(output),
-        (_, None) if asks => "ready, waiting for approval".to_owned(),
-        _ => return Ok(output),
+        (_, None) if asks => (Wait::Approval, "ready, waiting for approval".to_owned()),
+        _ => {
+            output.preparation.told.wait(None);
+            return Ok(output);
+        }
     };
     let Output { mut preparation, .. } = output;
     let since = *preparation.waiting_since.get_or_insert(now);
@@ -314,7 +324,13 @@ fn permitted(
         return Err(Error::WaitedTooLong { waited, patience, reason });
     }
     tracing::info!(reason, "the candidate is ready, and stays without traffic");
-    Ok(waiting(reason, plan.health.check_seconds.saturating_mul(EARLY_WAITING_FACTOR), preparation))
+    let news = preparation.told.wait(Some(&wait)).map(|number| {
+        let (weight, reason) = (Percent::ZERO, format!("held at {}: {reason}", Percent::ZERO));
+        let report = Report { plan, execution: &lease.owner, time: now, weight, observed: None, reason: &reason };
+        report.news(wait.kind(), number)
+    });
+    let output = waiting(reason, plan.health.check_seconds.saturating_mul(EARLY_WAITING_FACTOR), preparation);
+    Ok(if news.is_some() { Output { next: Next::Tell, news, ..output } } else { output })
 }
 
 /// What comes between a candidate that is ready and its first users: testers, and the hook, which may fail.
@@ -345,7 +361,8 @@ fn tested(
         (Next::Shift, "ready".into(), None)
     };
     tracing::info!(reason, "the candidate is ready");
-    Ok(Output { next, reason, wait_seconds: plan.readiness.poll_seconds, preparation, hook, command: Command::None })
+    let wait_seconds = plan.readiness.poll_seconds;
+    Ok(Output { next, reason, wait_seconds, preparation, hook, news: None, command: Command::None })
 }
 
 /// Asks for as much of the stable slot as there was when the release was planned, or as the candidate has by now.

@@ -7,6 +7,7 @@ use spillway_aws::error::Named;
 use spillway_core::compute::{GroupState, Instance, Preparation, Rollout};
 use spillway_core::decision::Command;
 use spillway_core::definition::Compute;
+use spillway_core::event::Kind;
 use spillway_core::hook::{Call, Point, Reply};
 use spillway_core::lease::{Freeze, Waiting};
 use spillway_core::plan::{Plan, PlannedRoute};
@@ -475,17 +476,17 @@ async fn people_are_heard_before_the_first_traffic() {
     let freeze = Freeze { reason: "sale".into(), owner: "ann".into(), until: now() + SignedDuration::from_hours(1) };
     for (command, approval, frozen, expected) in [
         (Command::None, false, false, Ok(Next::Shift)),
-        (Command::Pause, false, false, Ok(Next::Wait)),
+        (Command::Pause, false, false, Ok(Next::Tell)),
         (Command::Resume, false, false, Ok(Next::Shift)),
         (Command::Abort, false, false, Err("Aborted")),
         // It may be meant for the first step.
         (Command::Approve, false, false, Ok(Next::Shift)),
-        (Command::None, true, false, Ok(Next::Wait)),
+        (Command::None, true, false, Ok(Next::Tell)),
         (Command::Approve, true, false, Ok(Next::ConsumeCommand)),
         (Command::Promote, true, false, Ok(Next::Shift)),
-        (Command::None, false, true, Ok(Next::Wait)),
-        (Command::Approve, true, true, Ok(Next::Wait)),
-        (Command::Promote, false, true, Ok(Next::Wait)),
+        (Command::None, false, true, Ok(Next::Tell)),
+        (Command::Approve, true, true, Ok(Next::Tell)),
+        (Command::Promote, false, true, Ok(Next::Tell)),
         (Command::Abort, false, true, Err("Aborted")),
     ] {
         let (world, mut plan) = (World::of_shop(), plan(&json!({"opaque": "2"})));
@@ -499,9 +500,15 @@ async fn people_are_heard_before_the_first_traffic() {
         let next = outcome.as_ref().map(|output| output.next).map_err(Named::name);
         assert_eq!(next, expected, "{command:?} {approval} {frozen}");
         if let Ok(output) = outcome.as_ref()
-            && output.next == Next::Wait
+            && output.next == Next::Tell
         {
             assert_eq!(output.preparation.waiting_since, Some(now()), "{}", output.reason);
+            let event = &output.news.as_ref().unwrap().event;
+            let kind = if frozen || command == Command::Pause { Kind::Held } else { Kind::ApprovalNeeded };
+            assert_eq!((event.kind, &event.reason), (kind, &format!("held at 0 %: {}", output.reason)));
+            // Once.
+            let again = call(&world, &plan, output.preparation.clone(), now()).await.unwrap();
+            assert_eq!((again.next, again.news), (Next::Wait, None));
             // Rarer than looks, and not for ever.
             assert_eq!(output.wait_seconds, 480);
             let late = now() + SignedDuration::from_secs(plan.longest_wait_seconds() as i64 + 1);

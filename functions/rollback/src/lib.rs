@@ -10,6 +10,7 @@ use spillway_aws::guard::{self, LeaseError};
 use spillway_aws::ports::{Leases, Routes, Targets};
 use spillway_core::arn::{RouteArn, TargetGroupArn};
 use spillway_core::cost::Cost;
+use spillway_core::failure;
 use spillway_core::hook::{self, Call, Pending, Point, Reply};
 use spillway_core::lease::{Lease, NotHeld};
 use spillway_core::plan::{Plan, PlannedRoute};
@@ -369,20 +370,12 @@ fn standing_words(plan: &Plan, restored: &[Restored]) -> String {
     words.collect()
 }
 
-/// The failure in words. A decision's reason is that already; an error of the state machine has a name, and a
-/// function's error has its message wrapped in JSON once more.
+/// The failure in words. A decision's reason is that already.
 fn cause(failure: &Value) -> String {
-    if let Some(reason) = failure.as_str() {
-        return reason.to_owned();
-    }
-    let field = |name: &str| failure.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (error, cause) = (field("Error"), field("Cause"));
-    let message = serde_json::from_str::<Value>(cause)
-        .ok()
-        .and_then(|inner| inner.get("errorMessage").and_then(Value::as_str).map(str::to_owned));
-    match (error, message.as_deref().unwrap_or(cause)) {
-        ("", "") => "rolled back for an unknown reason".into(),
-        (error, "") => format!("rolled back after {error}"),
+    match failure::parts(failure) {
+        (error, message) if error.is_empty() && message.is_empty() => "rolled back for an unknown reason".into(),
+        (error, message) if error.is_empty() => message,
+        (error, message) if message.is_empty() => format!("rolled back after {error}"),
         (error, message) => format!("rolled back after {error}: {message}"),
     }
 }

@@ -11,6 +11,8 @@ use spillway_aws::guard::{self, LeaseError};
 use spillway_aws::ports::{Leases, Routes};
 use spillway_core::arn::RouteArn;
 use spillway_core::drift::Drift;
+use spillway_core::event::Kind;
+use spillway_core::event::news::{News, Report};
 use spillway_core::lease::Lease;
 use spillway_core::plan::{Plan, PlannedRoute};
 use spillway_core::progress::Progress;
@@ -56,6 +58,23 @@ pub struct Output {
     pub wait_seconds: u32,
     /// The weights of every route as read back.
     pub routes: Vec<RouteWeights>,
+    /// Where the state machine goes from a step.
+    #[serde(default)]
+    pub next: Next,
+    /// What to tell, where that is next.
+    #[serde(default)]
+    pub news: Option<News>,
+}
+
+/// Where the state machine goes from a step.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Next {
+    /// Wait, then check.
+    #[default]
+    Bake,
+    /// The same, once others have been told of the shift.
+    Tell,
 }
 
 /// The weights of one route.
@@ -156,12 +175,29 @@ pub async fn handle(
         written.push(read_back(planned, &routes.read(&planned.arn).await?, &actions)?);
     }
 
+    let mut news = None;
     match target {
         Target::Attach => progress.shift(Percent::ZERO, began, clock()),
-        Target::Step => progress.shift(plan.weight_at(progress.position), began, clock()),
+        Target::Step => {
+            let now = clock();
+            progress.shift(plan.weight_at(progress.position), began, now);
+            news = shifted(&plan, &lease, &mut progress, now);
+        }
         Target::Test | Target::Reattach(_) => {}
     }
-    Ok(Output { progress, wait_seconds: plan.health.check_seconds, routes: written })
+    let next = if news.is_some() { Next::Tell } else { Next::Bake };
+    Ok(Output { progress, wait_seconds: plan.health.check_seconds, routes: written, next, news })
+}
+
+/// The shift that has just been written and read back, unless there has been enough to tell.
+fn shifted(plan: &Plan, lease: &Lease, progress: &mut Progress, now: Timestamp) -> Option<News> {
+    let number = progress.told.shift()?;
+    let (weight, routes) = (progress.weight, plan.routes.len());
+    let routes = if routes == 1 { "the route".to_owned() } else { format!("all {routes} routes") };
+    let reason =
+        format!("shifted to {weight}: weight {weight} read back on {routes}, before {}", progress.weight_before);
+    let report = Report { plan, execution: &lease.owner, time: now, weight, observed: None, reason: &reason };
+    Some(report.news(Kind::Shifted, number))
 }
 
 /// What each route needs for a weight, if it is as the last write left it: at `last`, or as it was found at first.

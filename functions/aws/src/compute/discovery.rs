@@ -5,6 +5,7 @@ use aws_sdk_ecs::types::{Service, ServiceField};
 
 use super::auto_scaling::AutoScaling;
 use super::ecs::Ecs;
+use super::task_definitions::{ContainerUnclear, choose_container};
 use crate::client::api_error;
 use crate::error::ApiError;
 
@@ -28,6 +29,8 @@ pub struct EcsWorkload {
     pub behind: Vec<(String, String)>,
     /// The value of its tag `spillway:managed`.
     pub managed: Option<String>,
+    /// The ARN of the task definition that it runs.
+    pub task_definition: String,
 }
 
 /// An Auto Scaling group and what it registers its instances in.
@@ -87,6 +90,19 @@ impl Ecs {
         let answer = answer.map_err(|error| api_error(DESCRIBE_SERVICES, services.join(", "), &error))?;
         Ok(answer.services().iter().filter(|service| service.status() == Some("ACTIVE")).map(ecs_workload).collect())
     }
+
+    /// Whether it is clear which container of a task definition an image would go to: the wanted one, or the only one.
+    ///
+    /// # Errors
+    /// The call's.
+    pub async fn takes_image(
+        &self,
+        task_definition: &str,
+        wanted: Option<&str>,
+    ) -> Result<Result<(), ContainerUnclear>, ApiError> {
+        let (definition, _) = self.task_definition(task_definition).await?;
+        Ok(choose_container(definition.container_definitions(), wanted).map(drop))
+    }
 }
 
 impl AutoScaling {
@@ -117,6 +133,7 @@ fn ecs_workload(service: &Service) -> EcsWorkload {
         service: service.service_name().unwrap_or_default().to_owned(),
         behind: behind.collect(),
         managed: managed.map(|tag| tag.value().unwrap_or_default().to_owned()),
+        task_definition: service.task_definition().unwrap_or_default().to_owned(),
     }
 }
 

@@ -66,7 +66,7 @@ impl TaskDefinitions for Ecs {
 
 impl Ecs {
     /// A revision and its tags.
-    async fn task_definition(&self, revision: &str) -> Result<(TaskDefinition, Vec<Tag>), ApiError> {
+    pub(super) async fn task_definition(&self, revision: &str) -> Result<(TaskDefinition, Vec<Tag>), ApiError> {
         let request = self.client.describe_task_definition().task_definition(revision);
         let answer = request.include(TaskDefinitionField::Tags).send().await;
         let answer = answer.map_err(|error| api_error(DESCRIBE, revision, &error))?;

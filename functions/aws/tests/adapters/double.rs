@@ -186,7 +186,8 @@ async fn answer(
     call.action = match (target, path.split_once("/operation/")) {
         (Some(target), _) => target.rsplit('.').next().unwrap().into(),
         (None, Some((_, operation))) => operation.into(),
-        (None, None) => call.form().remove("Action").unwrap(),
+        // A REST call has its path.
+        (None, None) => call.form().remove("Action").unwrap_or(path),
     };
     calls.lock().unwrap().push(call.clone());
     let answer = respond(&call);

@@ -12,7 +12,7 @@ use crate::figures::e_value;
 use crate::judge::recording::{Minute, Recorded};
 use crate::judge::sequential::{ADVANCE, ERRORS};
 use crate::judge::{Counts, Pair};
-use crate::metrics::Window;
+use crate::metrics::{LatencySeries, Window};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::weight::Percent;
@@ -137,7 +137,10 @@ fn minutes(plan: &Plan, progress: &Progress, window: Window, observed: &Observed
     // The others are told by the next check.
     let new = &new[..new.len().min(MOST_MINUTES)];
     let latencies = plan.baseline.latency.len();
-    let side = |at: &Timestamp, traffic: &BTreeMap<Timestamp, _>, of: fn(&Sides) -> &BTreeMap<Timestamp, Counts>| {
+    let side = |at: &Timestamp,
+                traffic: &BTreeMap<Timestamp, _>,
+                quantiles: &LatencySeries,
+                of: fn(&Sides) -> &BTreeMap<Timestamp, Counts>| {
         let traffic: crate::metrics::Traffic = traffic.get(at).copied().unwrap_or_default();
         let counts =
             |index: usize| observed.others.get(index).and_then(|sides| of(sides).get(at)).copied().unwrap_or_default();
@@ -148,6 +151,7 @@ fn minutes(plan: &Plan, progress: &Progress, window: Window, observed: &Observed
             errors: traffic.answers.errors,
             timed: (latencies > 0).then(|| counts(0).requests),
             slow: slow.map(|(index, threshold)| (threshold.quantile, counts(index).errors)).collect(),
+            latency: quantiles.get(at).cloned().unwrap_or_default(),
             metrics: metrics
                 .map(|(index, metric)| {
                     let counts = counts(latencies + index);
@@ -168,8 +172,8 @@ fn minutes(plan: &Plan, progress: &Progress, window: Window, observed: &Observed
             } else {
                 progress.weight_before
             },
-            candidate: side(at, &observed.candidate, |sides| &sides.candidate),
-            stable: side(at, &observed.stable, |sides| &sides.stable),
+            candidate: side(at, &observed.candidate, &observed.latencies.candidate, |sides| &sides.candidate),
+            stable: side(at, &observed.stable, &observed.latencies.stable, |sides| &sides.stable),
         })
         .collect()
 }

@@ -2,6 +2,7 @@
 
 use super::rules::{Outcome, Why};
 use super::{Decision, Look, Next};
+use crate::event;
 use crate::hook::{self, Call, Point, Standing};
 use crate::plan::Plan;
 use crate::progress::Progress;
@@ -48,7 +49,7 @@ pub(super) fn heed(plan: &Plan, progress: &Progress, look: &Look, outcome: Outco
                     ..outcome.progress
                 };
                 return Hooked {
-                    hook: Call::of(plan, &look.release, point, weight),
+                    hook: Call::of(plan, event::name(&look.execution), point, weight),
                     outcome: Outcome { decision: Decision::Continue, next: Next::Hook, progress: after, ..outcome },
                     reason: format!("continues at {weight}: {words}; {said}"),
                 };

@@ -8,6 +8,7 @@ pub mod evidence;
 pub mod gates;
 mod guards;
 mod hooks;
+mod news;
 pub mod rules;
 mod split;
 
@@ -18,11 +19,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::cost::Cost;
 use crate::drift::Reading;
+use crate::event::news::{News, Wait};
 use crate::hook::{Call, Reply};
 use crate::judge::comparison::Comparison;
 use crate::judge::{Counts, Pair};
 use crate::lease::Notices;
-use crate::metrics::{self, CountSeries, Traffic, Window};
+use crate::metrics::{self, CountSeries, LatencySeries, Traffic, Window};
 use crate::plan::{AlarmState, Plan, PlannedGroup};
 use crate::progress::Progress;
 use crate::targets::TargetCounts;
@@ -54,6 +56,8 @@ pub enum Decision {
 pub enum Next {
     /// Wait, then check again.
     Bake,
+    /// The same, once others have been told that the release waits, and for what.
+    Tell,
     /// Write the weight of the progress's position.
     Shift,
     /// The same, on an operator's word, which is taken out of the lease first: it was for this step only.
@@ -111,8 +115,8 @@ pub struct Look {
     pub notices: Result<Notices, String>,
     /// What the hook that was asked last has said.
     pub hook: Reply,
-    /// The release's name.
-    pub release: String,
+    /// ARN of the release's execution.
+    pub execution: String,
 }
 
 /// Measured traffic, from the hour before the first exposure on.
@@ -126,6 +130,17 @@ pub struct Observed {
     pub load_balancers: BTreeMap<Timestamp, Traffic>,
     /// What else is compared, in the order of the plan's terms.
     pub others: Vec<Sides>,
+    /// Quantiles of the response times, which nothing rests on: the judge counts answers that are slower than a threshold.
+    pub latencies: Latencies,
+}
+
+/// Quantiles of both slots' response times, in seconds.
+#[derive(Clone, Debug, Default)]
+pub struct Latencies {
+    /// The candidate's, by period.
+    pub candidate: LatencySeries,
+    /// The stable slot's.
+    pub stable: LatencySeries,
 }
 
 /// One kind of event in both slots.
@@ -168,6 +183,9 @@ pub struct Check {
     pub progress: Progress,
     /// The hook to ask, where that is next.
     pub hook: Option<Call>,
+    /// What to tell, where that is next.
+    #[serde(default)]
+    pub news: Option<News>,
     /// What decided, gate by gate.
     pub evidence: Evidence,
     /// What the stable slot has cost beside the candidate so far.
@@ -201,19 +219,31 @@ pub fn check(plan: &Plan, progress: &Progress, look: &Look) -> Check {
     let outcome = rules::decide(plan, progress, &seen);
     let said = outcome.why.text(outcome.decision, plan, progress, &seen);
     let hooks::Hooked { mut outcome, mut reason, hook } = hooks::heed(plan, progress, look, outcome, said);
+    let mut wait = news::wait(plan, &outcome, &gates);
     // Whoever approves has heard what there is to be said for it, hooks included.
     if let Some(awaiting) = rules::await_approval(plan, progress, look.now, outcome.clone()) {
         reason = format!("held at {}: waiting for approval; {reason}", progress.weight);
         outcome = awaiting;
+        wait = Some(Wait::Approval);
     }
-    let rules::Outcome { decision, next, wait_seconds, progress: after, .. } = outcome;
+    let rules::Outcome { decision, mut next, wait_seconds, progress: mut after, .. } = outcome;
+    let mut news = None;
+    // Only where there is time: what gives traffic back, or takes it away, is not kept waiting for it.
+    if next == Next::Bake
+        && let Some(number) = after.told.wait(wait.as_ref())
+        && let Some(wait) = wait
+    {
+        next = Next::Tell;
+        news = Some(news::of(plan, progress, look, &comparison, &reason).news(wait.kind(), number));
+    }
     let mut evidence = Evidence::of(plan, progress, &seen, look.window, observed);
     if look.observed.is_err() {
         evidence.minutes.clear(); // nothing is known of them yet
     }
     let judged_to = evidence.told_to(plan.health.period_seconds).or(progress.judged_to);
     let cost = plan.planned_at.map(|planned| Cost::of(&plan.stable, planned, look.now));
-    Check { decision, next, wait_seconds, reason, progress: Progress { judged_to, ..after }, hook, evidence, cost }
+    let progress = Progress { judged_to, ..after };
+    Check { decision, next, wait_seconds, reason, progress, hook, news, evidence, cost }
 }
 
 /// Whether each of the stable slot's groups has a third of the hosts that it had: half of the traffic, and half as much

@@ -34,6 +34,7 @@ pub struct HealthPolicy {
     pub on_inconclusive: OnInconclusive,
     /// Error rate in percent that the candidate must never exceed, whatever the stable version does, above 0. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("exclusiveMinimum" = 0)))]
     pub max_error_rate: Option<Percent>,
     /// What is slow.
     pub latency: LatencyPolicy,
@@ -116,7 +117,7 @@ pub enum DryRun {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct LatencyPolicy {
-    /// The quantiles that are compared. Default p50, p90 and p99; none switches the comparison off.
+    /// The quantiles that are compared; an empty list switches the comparison off. Default `p50`, `p90`, `p99`.
     #[cfg_attr(feature = "schema", schemars(length(max = 3)))]
     pub quantiles: Vec<Quantile>,
     /// Service objectives: for some of the quantiles the threshold in seconds, above 0 and up to 3600.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{HealthPolicy, Readiness};
+use crate::event::news;
 use crate::judge::sequential::Horizon;
 use crate::weight::Percent;
 
@@ -16,7 +17,9 @@ const EVENTS_PER_CHECK: u64 = 14;
 /// History events of a check, or look, that asks a hook as well, which may be tried again.
 pub const EVENTS_PER_HOOK: u64 = 24;
 /// History events of everything else, and of each step's shift.
-const EVENTS_BESIDES: u64 = 400;
+const EVENTS_BESIDES: u64 = 450;
+/// History events of each thing that others are told of.
+const EVENTS_PER_NEWS: u64 = 5;
 /// While a release waits for a person, checks are rarer by this factor ...
 pub const WAITING_FACTOR: u32 = 4;
 /// ... and there are at most so many of them: 27 hours of waiting at a check a minute.
@@ -93,8 +96,10 @@ pub fn worst_case_events(steps: &[Step], health: &HealthPolicy, readiness: Readi
     let looks = u64::from(readiness.timeout_seconds) / u64::from(readiness.poll_seconds.max(1));
     let exposed = longest_exposure_seconds(steps, health) + u64::from(readiness.warm_up_seconds);
     let checks = exposed / u64::from(health.check_seconds.max(1));
+    // Before the first users, and with them.
+    let told = 2 * u64::from(news::MOST) * EVENTS_PER_NEWS;
     let early = WAITING_LOOKS * u64::from(WAITING_FACTOR) / u64::from(EARLY_WAITING_FACTOR);
-    (looks + checks + WAITING_LOOKS + early) * EVENTS_PER_CHECK + EVENTS_BESIDES
+    (looks + checks + WAITING_LOOKS + early) * EVENTS_PER_CHECK + EVENTS_BESIDES + told
 }
 
 /// Seconds that a release waits for people, all in all.

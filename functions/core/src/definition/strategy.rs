@@ -110,6 +110,7 @@ impl Default for Canary {
 #[serde(deny_unknown_fields)]
 pub struct Linear {
     /// Percent added by each step, 5 to 95. Default 20: 20, 40, 60, 80, 95.
+    #[cfg_attr(feature = "schema", schemars(extend("minimum" = 5, "maximum" = 95)))]
     pub increment: Percent,
 }
 
@@ -143,10 +144,15 @@ impl StepSetting {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct StepObject {
+    /// The candidate's weight.
     weight: Percent,
+    /// In place of the strategy's `minimum_time_seconds`.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 86_400)))]
     minimum_time_seconds: Option<u32>,
+    /// In place of the strategy's `max_step_seconds`.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 604_800)))]
     max_step_seconds: Option<u32>,
 }
 

@@ -45,6 +45,9 @@ pub struct Recorded {
     /// Those of them that were slower than the threshold, by quantile.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub slow: BTreeMap<Quantile, f64>,
+    /// Quantiles of the time that answers took, in seconds. Nothing is judged by them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub latency: BTreeMap<Quantile, f64>,
     /// The user's own metrics by name: count and denominator.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, (f64, f64)>,
@@ -132,6 +135,10 @@ impl Recorded {
             // Trimmed counts are interpolated: their sum may be off by a rounding error.
             let holds = is_count(*slow) && *slow <= timed * (1.0 + 1e-9);
             require(holds, &format!("slow.{quantile}"), *slow, "allowed: counts, 0 or more and at most the requests")?;
+        }
+        for (quantile, seconds) in &self.latency {
+            let field = format!("latency.{quantile}");
+            require(is_count(*seconds), &field, *seconds, "allowed: seconds, 0 or more")?;
         }
         for (name, (count, whole)) in &self.metrics {
             let field = format!("metrics.{name}");

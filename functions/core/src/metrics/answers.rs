@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{Metric, Query, Statistic, Subject, Window};
+use crate::judge::latency::Quantile;
 use crate::judge::{Counts, Pair};
 
 /// Values by start of period.
@@ -12,6 +13,9 @@ pub type Series = BTreeMap<Timestamp, f64>;
 
 /// Counts by start of period.
 pub type CountSeries = BTreeMap<Timestamp, Counts>;
+
+/// Quantiles in seconds by start of period.
+pub type LatencySeries = BTreeMap<Timestamp, BTreeMap<Quantile, f64>>;
 
 /// What one slot's groups did in one period, added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -65,6 +69,21 @@ pub fn slow(queries: &[Query], answers: &[Series]) -> CountSeries {
     periods
 }
 
+/// Quantiles of a slot's response time in seconds, by period. Those of several groups make none of them all: it is the slowest
+/// group's.
+#[must_use]
+pub fn latencies(queries: &[Query], answers: &[Series]) -> LatencySeries {
+    let mut periods = LatencySeries::new();
+    for (query, series) in std::iter::zip(queries, answers) {
+        let Statistic::Quantile(quantile) = query.statistic else { continue };
+        for (&at, &seconds) in series.iter().filter(|(_, seconds)| seconds.is_finite() && **seconds >= 0.0) {
+            let slowest = periods.entry(at).or_default().entry(quantile).or_default();
+            *slowest = seconds.max(*slowest);
+        }
+    }
+    periods
+}
+
 /// A count and its denominator by period: the answers to [`custom_queries`] of both.
 #[must_use]
 pub fn custom(count: &[Series], denominator: &[Series]) -> CountSeries {
@@ -89,4 +108,38 @@ pub fn pairs(window: Window, candidate: &CountSeries, stable: &CountSeries) -> V
 #[must_use]
 pub fn answers(traffic: &BTreeMap<Timestamp, Traffic>) -> CountSeries {
     traffic.iter().map(|(at, traffic)| (*at, traffic.answers)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arn::TargetGroupArn;
+
+    /// A slot with several groups is as slow as the slowest of them; what is no time is left out.
+    #[test]
+    fn quantiles_are_those_of_the_slowest_group() {
+        let query = |group: &str, quantile| {
+            let arn =
+                format!("arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/{group}/0123456789abcdef");
+            Query {
+                subject: Subject::Group {
+                    metric: Metric::TargetResponseTime,
+                    load_balancer: serde_json::from_str("\"app/shop/1\"").unwrap(),
+                    group: TargetGroupArn::parse(arn).unwrap(),
+                    zone: None,
+                },
+                statistic: Statistic::Quantile(quantile),
+            }
+        };
+        let [first, second] = [0, 60].map(|second| Timestamp::from_second(second).unwrap());
+        let queries = [query("one", Quantile::P50), query("one", Quantile::P99), query("two", Quantile::P50)];
+        let answers = [
+            Series::from([(first, 0.1), (second, 0.3)]),
+            Series::from([(first, f64::NAN), (second, 0.9)]),
+            Series::from([(first, 0.2)]),
+        ];
+        let both = BTreeMap::from([(Quantile::P50, 0.3), (Quantile::P99, 0.9)]);
+        let expected = LatencySeries::from([(first, BTreeMap::from([(Quantile::P50, 0.2)])), (second, both)]);
+        assert_eq!(latencies(&queries, &answers), expected);
+    }
 }

@@ -9,10 +9,10 @@ mod query;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use answers::{CountSeries, Series, Traffic, answers, custom, pairs, slow, traffic};
+pub use answers::{CountSeries, LatencySeries, Series, Traffic, answers, custom, latencies, pairs, slow, traffic};
 pub use query::{
-    Batch, Part, Query, Statistic, Subject, custom_queries, load_balancer_queries, quantile_queries, queries,
-    slow_queries,
+    Batch, Part, Query, Statistic, Subject, custom_queries, latency_queries, load_balancer_queries, quantile_queries,
+    queries, slow_queries,
 };
 
 /// A metric of a target group or load balancer.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
-use super::{CountSeries, Metric, Series, Traffic, slow, traffic};
+use super::{CountSeries, LatencySeries, Metric, Series, Traffic, latencies, slow, traffic};
 use crate::arn::{LoadBalancerDimension, TargetGroupArn};
 use crate::definition::CustomSource;
 use crate::judge::latency::Quantile;
@@ -175,6 +175,13 @@ pub fn quantile_queries(side: &Side, quantiles: &[Quantile]) -> Vec<Query> {
     side.groups.iter().flat_map(|group| ways.clone().map(move |way| response_time(group, None, way))).collect()
 }
 
+/// The questions about the quantiles of one slot's response time alone, for people to see.
+#[must_use]
+pub fn latency_queries(side: &Side, quantiles: &[Quantile]) -> Vec<Query> {
+    let ways = quantiles.iter().copied().map(Statistic::Quantile);
+    side.groups.iter().flat_map(|group| ways.clone().map(move |way| response_time(group, None, way))).collect()
+}
+
 /// The questions about one slot's part of a metric of the service's own, each only once.
 #[must_use]
 pub fn custom_queries(side: &Side, source: &CustomSource) -> Vec<Query> {
@@ -219,6 +226,12 @@ impl Batch {
     #[must_use]
     pub fn traffic(&self, answers: &[Series], part: &Part) -> BTreeMap<Timestamp, Traffic> {
         traffic(&self.queries[part.clone()], &answers[part.clone()])
+    }
+
+    /// The answers to [`latency_queries`].
+    #[must_use]
+    pub fn latencies(&self, answers: &[Series], part: &Part) -> LatencySeries {
+        latencies(&self.queries[part.clone()], &answers[part.clone()])
     }
 
     /// The answers to [`slow_queries`].

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use spillway_core::arn::AlarmArn;
 use spillway_core::definition::ServiceDefinition;
 
-const EXAMPLE: &str = include_str!("../../definition/example.json");
+pub const EXAMPLE: &str = include_str!("../../definition/example.json");
 
 fn example() -> Value {
     serde_json::from_str(EXAMPLE).unwrap()

@@ -184,14 +184,14 @@ fn release(plan: &Plan, around: &Surroundings) -> Ended {
             command: Command::None,
             notices: Ok(Notices::default()),
             hook: Reply::default(),
-            release: "release-1".into(),
+            execution: "arn:aws:states:eu-west-1:123456789012:execution:spillway-release:release-1".into(),
         };
         let check = decision::check(plan, &progress, &look);
         progress = check.progress.clone();
         let next = check.next;
         ended.checks.push((now, check));
         match next {
-            Next::Bake | Next::Hook => {}
+            Next::Bake | Next::Tell | Next::Hook => {}
             Next::Shift | Next::ConsumeCommand => {
                 let weight = plan.weight_at(progress.position);
                 progress.shift(weight, at(now), at(now));

@@ -55,6 +55,25 @@ async fn a_slow_candidate_is_rolled_back_and_an_equal_one_is_not() {
     }
 }
 
+/// They are kept for people, period by period; no gate has them, and none is missed.
+#[tokio::test]
+async fn quantiles_of_the_response_time_are_kept() {
+    let world = world();
+    for m in 0..3 {
+        minute(&world, m, (3000, 3), (30_000, 30));
+    }
+    let p90 = |slot: &str| format!("app/shop/1 {} TargetResponseTime p90", group(slot).dimension());
+    world.add(&p90("green"), at(1), 0.25);
+    world.add(&p90("blue"), at(1), 0.125);
+    let check = look(&world, plan_with_latency(), progress(), at(5)).await;
+    let kept = |minute: usize| {
+        let minute = &check.evidence.minutes[minute];
+        [&minute.candidate, &minute.stable].map(|side| side.latency.get(&Quantile::P90).copied())
+    };
+    assert_eq!((kept(0), kept(1)), ([None, None], [Some(0.25), Some(0.125)]));
+    assert!(check.evidence.minutes[1].candidate.latency.keys().eq([&Quantile::P90]));
+}
+
 #[tokio::test]
 async fn a_threshold_that_the_stable_version_passes_itself_is_called_blind() {
     let world = world();

@@ -79,7 +79,32 @@ async fn look(world: &World, plan: Plan, progress: Progress, now: Timestamp) -> 
 /// A check of the world as it is.
 async fn look_at(world: &World, plan: Plan, progress: Progress, now: Timestamp) -> Check {
     let event = Event { lease: lease(), plan, progress, command: Command::None, hook: Reply::default() };
-    handle(world, world, world, || now, event).await.unwrap()
+    let check = handle(world, world, world, || now, event).await.unwrap();
+    assert_form(&check);
+    check
+}
+
+/// What every reason is, in all of these tests: what was decided and at which weight, a colon, and why, in one line; and of
+/// whatever was measured what it came to and what it was held against.
+fn assert_form(check: &Check) {
+    let reason = &check.reason;
+    let verbs = ["rolled back from", "held at", "continues at", "promoted at", "advanced from"];
+    let said = verbs.into_iter().find_map(|verb| reason.strip_prefix(verb)?.strip_prefix(' '));
+    let (weight, why) = said.and_then(|said| said.split_once(" %: ")).unwrap_or_else(|| panic!("{reason}"));
+    assert!(weight.parse::<f64>().is_ok_and(|weight| (0.0..=100.0).contains(&weight)), "{reason}");
+    assert!(!why.is_empty() && !reason.contains('\n') && !reason.ends_with('.') && why.trim() == why, "{reason}");
+    for gate in check.evidence.gates.iter().filter(|gate| why.contains(&gate.line)) {
+        let line = &gate.line;
+        // The object comes first, and then its value.
+        let value = line.find(|letter: char| letter == ':' || letter.is_ascii_digit()).unwrap_or_default();
+        assert!(!line[..value].trim().is_empty() && !line[value..].trim_matches(':').is_empty(), "{line}");
+        let limits: &[&str] = match &*gate.gate {
+            "split" => &[", expected "],
+            _ if gate.e_value.is_some() => &[" >= ", " < "],
+            _ => &[""],
+        };
+        assert!(limits.iter().any(|limit| line.contains(limit)), "{}: {line}", gate.gate);
+    }
 }
 
 fn the_plan() -> Plan {

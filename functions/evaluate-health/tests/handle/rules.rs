@@ -5,6 +5,7 @@ use spillway_aws::error::Named;
 use spillway_core::cost::Cost;
 use spillway_core::decision::gates::Finding;
 use spillway_core::decision::{Check, Command, Decision, Next};
+use spillway_core::event::{Kind, Severity};
 use spillway_core::hook::Reply;
 use spillway_core::lease::{Freeze, Waiting};
 use spillway_core::progress::Progress;
@@ -84,9 +85,12 @@ async fn not_knowing_holds_and_in_the_end_rolls_back() {
     let world = world();
     world.plan_fault(Fault::before("GetMetricData", "", throttled("GetMetricData")));
     let held = look(&world, the_plan(), progress(), at(5)).await;
-    assert_eq!((held.decision, held.next), (Decision::Hold, Next::Bake));
+    assert_eq!((held.decision, held.next), (Decision::Hold, Next::Tell));
     assert_eq!(held.progress.held_since, Some(at(5)));
     assert!(held.reason.contains("Rate exceeded"), "{}", held.reason);
+    let event = held.news.unwrap().event;
+    assert_eq!((event.kind, event.severity, &event.reason), (Kind::Held, Severity::Warning, &held.reason));
+    assert_eq!(event.release.execution, lease().owner);
 
     world.plan_fault(Fault::before("GetMetricData", "", throttled("GetMetricData")));
     let ended = look(&world, the_plan(), held.progress.clone(), at(25)).await;
@@ -239,7 +243,7 @@ async fn commands_are_honoured() {
     for (wish, decision, next, position) in [
         (Command::None, Decision::Continue, Next::Bake, 0),
         (Command::Abort, Decision::RollBack, Next::RollBack, 0),
-        (Command::Pause, Decision::Hold, Next::Bake, 0),
+        (Command::Pause, Decision::Hold, Next::Tell, 0),
         (Command::Resume, Decision::Continue, Next::Bake, 0),
         (Command::Approve, Decision::Advance, Next::ConsumeCommand, 1),
         (Command::Promote, Decision::Advance, Next::ConsumeCommand, 3),
@@ -261,7 +265,7 @@ async fn a_pause_is_judged_rarely_ends_without_harm_and_not_never() {
         minute(&world, m, (1500, 1), (28_500, 28));
     }
     let paused = command(&world, Command::Pause, progress(), at(10)).await;
-    assert_eq!((paused.next, paused.wait_seconds), (Next::Bake, 240));
+    assert_eq!((paused.next, paused.wait_seconds), (Next::Tell, 240));
     assert_eq!((paused.progress.waiting_since, paused.progress.held_since), (Some(at(10)), None));
     // Ten hours later it is resumed: the time of waiting does not count.
     let resumed = command(&world, Command::Resume, paused.progress.clone(), at(610)).await;
@@ -291,7 +295,7 @@ async fn an_operators_word_counts_while_the_candidate_is_suspicious() {
     for (wish, next) in [
         (Command::Approve, Next::ConsumeCommand),
         (Command::Promote, Next::ConsumeCommand),
-        (Command::Pause, Next::Bake),
+        (Command::Pause, Next::Tell),
     ] {
         let held = Progress { held_since: Some(at(6)), ..progress() };
         let check = command(&suspicious(), wish, held, at(60)).await;
@@ -331,7 +335,7 @@ async fn not_knowing_moves_nobody() {
     world.plan_fault(Fault::before("GetMetricData", "", throttled("GetMetricData")));
     let at_95 = Progress { position: 2, weight: Percent::whole(95), ..progress() };
     let check = look(&world, the_plan(), at_95, at(5)).await;
-    assert_eq!((check.decision, check.next, check.progress.position), (Decision::Hold, Next::Bake, 2));
+    assert_eq!((check.decision, check.next, check.progress.position), (Decision::Hold, Next::Tell, 2));
 }
 
 #[tokio::test]
@@ -440,7 +444,7 @@ async fn a_freeze_holds_what_would_go_on_and_lets_go_back() {
     let freeze = Freeze { reason: "sale".into(), owner: "ann".into(), until: at(11) };
     world.state().freeze_of_all = Some(freeze.clone());
     let check = look(&world, the_plan(), progress(), at(10)).await;
-    assert_eq!((check.decision, check.next, check.wait_seconds), (Decision::Hold, Next::Bake, 240));
+    assert_eq!((check.decision, check.next, check.wait_seconds), (Decision::Hold, Next::Tell, 240));
     assert!(check.reason.starts_with("held at 5 %: frozen by ann until "), "{}", check.reason);
     assert_eq!(check.progress.waiting_since, Some(at(10)));
     // It is over at its end, and for what is not read as well.
@@ -503,7 +507,7 @@ async fn a_step_can_ask_for_approval() {
     }
     let check = look(&world, asking(5), progress(), at(10)).await;
     assert!(check.reason.starts_with("held at 5 %: waiting for approval; advanced from 5 %: "), "{}", check.reason);
-    assert_eq!((check.next, check.wait_seconds, check.progress.position), (Next::Bake, 240, 0));
+    assert_eq!((check.next, check.wait_seconds, check.progress.position), (Next::Tell, 240, 0));
     assert_eq!(check.progress.waiting_since, Some(at(10)));
     let command = Command::Approve;
     let event = Event { lease: lease(), plan: asking(5), progress: progress(), command, hook: Reply::default() };

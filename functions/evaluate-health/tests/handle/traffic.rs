@@ -240,7 +240,7 @@ async fn promotion_needs_a_quiet_stable_slot() {
     // One request a minute still goes there.
     let world = flowing(30_000, 1);
     let check = look(&world, the_plan(), at_100(), at(8)).await;
-    assert_eq!((check.decision, check.next), (Decision::Hold, Next::Bake));
+    assert_eq!((check.decision, check.next), (Decision::Hold, Next::Tell));
     assert_eq!(
         check.reason,
         "held at 100 %: observed share: the stable slot still gets 3 of 90 003 requests in the latest 180 s, expected none"
@@ -328,7 +328,7 @@ async fn a_long_quiet_time_keeps_no_service_with_little_traffic_from_promotion()
 /// Half of the traffic goes back to the stable slot only if it is there.
 #[tokio::test]
 async fn a_hold_at_100_percent_stays_there_where_the_stable_slot_is_dead() {
-    for (targets, next) in [(vec![TargetState::Healthy], Next::Shift), (vec![TargetState::Unhealthy], Next::Bake)] {
+    for (targets, next) in [(vec![TargetState::Healthy], Next::Shift), (vec![TargetState::Unhealthy], Next::Tell)] {
         let world = world();
         world.state().targets.insert(group("blue").as_str().into(), targets);
         for m in 0..6 {
@@ -510,7 +510,7 @@ async fn hooks_are_asked_where_a_step_is_over() {
 /// whose health nobody knows.
 #[tokio::test]
 async fn a_hold_at_100_percent_goes_back_only_where_the_stable_slot_is_attached() {
-    for (plan, next) in [(the_plan(), Next::Shift), (sticky_plan(), Next::Bake)] {
+    for (plan, next) in [(the_plan(), Next::Shift), (sticky_plan(), Next::Tell)] {
         let world = world();
         for m in 0..6 {
             minute(&world, m, (28_500, 40), (1500, 1));
