@@ -161,6 +161,13 @@ pub fn evaluate<'a>(expression: &'a Expression, scope: &Scope<'a>) -> Result<Opt
             // Nothing equals nothing, not even nothing.
             _ => owned(false.into()),
         },
+        Expression::After(left, right) => match (evaluate(left, scope)?, evaluate(right, scope)?) {
+            (Some(left), Some(right)) => match (left.as_str(), right.as_str()) {
+                (Some(left), Some(right)) => owned((left > right).into()),
+                _ => Err("compares what are not two texts".into()),
+            },
+            _ => Ok(None),
+        },
         Expression::Exists(path) => owned(at(path, scope).is_some().into()),
         Expression::Text(path) => match at(path, scope) {
             Some(value) => owned(text(&value).into()),

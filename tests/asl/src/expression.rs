@@ -13,6 +13,8 @@ pub enum Expression {
     Path(Vec<String>),
     /// `$ready = true`, `$next = 'bake'`, `$fence = $lease.fence`.
     Equals(Box<Self>, Box<Self>),
+    /// `$quiet_at > $latest`: of two times of one form, the later one.
+    After(Box<Self>, Box<Self>),
     /// `'bake'`, `true`.
     Literal(Value),
     /// `$exists($states.context.Execution.RedriveTime)`: never fails.
@@ -37,8 +39,10 @@ impl Expression {
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let refused = || Err(format!("not in the subset: {text}"));
-        if let Some((left, right)) = text.split_once(" = ") {
-            return Ok(Self::Equals(Box::new(Self::parse(left)?), Box::new(Self::parse(right)?)));
+        for (sign, make) in [(" = ", Self::Equals as fn(Box<Self>, Box<Self>) -> Self), (" > ", Self::After)] {
+            if let Some((left, right)) = text.split_once(sign) {
+                return Ok(make(Box::new(Self::parse(left)?), Box::new(Self::parse(right)?)));
+            }
         }
         if let Some(millis) = text.strip_prefix("$fromMillis($millis() + ").and_then(|rest| rest.strip_suffix(')')) {
             return Ok(Self::FromNow(millis.into()));
@@ -80,7 +84,7 @@ impl Expression {
             | Self::Joined(_, path) => {
                 vec![path]
             }
-            Self::Equals(left, right) => [left.paths(), right.paths()].concat(),
+            Self::Equals(left, right) | Self::After(left, right) => [left.paths(), right.paths()].concat(),
             Self::Literal(_) | Self::FromNow(_) => Vec::new(),
         }
     }
@@ -90,7 +94,7 @@ impl Expression {
     pub fn is_plain(&self) -> bool {
         match self {
             Self::Path(_) | Self::Literal(_) | Self::Exists(_) | Self::Text(_) => true,
-            Self::Equals(left, right) => left.is_plain() && right.is_plain(),
+            Self::Equals(left, right) | Self::After(left, right) => left.is_plain() && right.is_plain(),
             Self::Joined(..) | Self::Parsed(_) | Self::Instant(_) | Self::FromNow(_) => false,
         }
     }
