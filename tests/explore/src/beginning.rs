@@ -42,8 +42,13 @@ pub fn beginning(setting: &Setting, machines: &Machines) -> Universe {
         definition[field].as_array().into_iter().flatten().filter_map(Value::as_str).map(Into::into).collect()
     };
     let users = listed("routes");
-    let capacity =
-        |desired, revision: &str| Capacity { desired, revision: revision.into(), deployment: 0, dead: false };
+    let capacity = |desired, revision: &str| Capacity {
+        desired,
+        revision: revision.into(),
+        deployment: 0,
+        dead: false,
+        died_at: None,
+    };
     let testers = listed("test_routes");
     let all = users.iter().enumerate().chain(testers.iter().enumerate());
     let all = all.map(|(at, route)| (route.clone(), actions(at))).collect();
@@ -59,7 +64,7 @@ pub fn beginning(setting: &Setting, machines: &Machines) -> Universe {
         believed: setting.blind.then(BTreeMap::new),
         ..Cloud::nothing()
     };
-    cloud.shifted(now - SignedDuration::from_hours(1));
+    cloud.edited(now - SignedDuration::from_hours(1));
     let mut universe = Universe {
         now,
         cloud,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use spillway_asl::interpret::{Failed, QUERY_EVALUATION_ERROR};
 
-use crate::check::Heard;
+use crate::check::{self, Heard};
 use crate::errors;
 use crate::event::Way;
 use crate::invocation::{self, Outcome, Ran, Times};
@@ -45,7 +45,7 @@ impl Call<'_> {
         let mut ways = vec![Way::TurnedAway, Way::Down];
         // The answer to one with a token comes from whoever has that.
         if !self.resource.ends_with(".waitForTaskToken") {
-            ways.push(Way::Unanswered);
+            ways.extend([Way::Unanswered, Way::Silent]);
         }
         if self.setting.names {
             ways.extend(errors::of_task(self.resource).iter().map(|(error, transient)| Way::Fails(error, *transient)));
@@ -84,6 +84,10 @@ impl Call<'_> {
     /// Makes the call, and lets the execution go on from what became of it.
     pub fn make(&self, universe: &Universe, way: Way) -> (Universe, Option<Ran>) {
         let mut after = universe.clone();
+        if way == Way::Silent {
+            self.silence(&mut after, Hang::Silence);
+            return (after, None);
+        }
         if let Some(function) = self.function() {
             let ran = self.invoke(&mut after, function, way);
             return (after, Some(ran));
@@ -234,6 +238,9 @@ impl Call<'_> {
     fn answered(&self, universe: &mut Universe, outcome: &Outcome) {
         match outcome {
             Outcome::Answered(output) => {
+                if let Some(violation) = check::thaw(universe, self.arguments, output) {
+                    universe.cloud.violate(violation);
+                }
                 self.succeeds(universe, json!({"Payload": output, "StatusCode": 200}));
             }
             Outcome::Failed(error, cause) => drop(fails(universe, self.at, self.machines, error, cause)),

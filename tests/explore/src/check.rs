@@ -38,6 +38,9 @@ pub fn violated(before: &Universe, after: &Universe, machines: &Machines) -> Opt
         if let Some(violation) = all_on(after, slot) {
             return Some(format!("the release was promoted while {violation}"));
         }
+        if let Some(word @ ("abort" | "pause")) = before.lease("command") {
+            return Some(format!("the release was promoted although an operator had said {word}"));
+        }
     }
     let (was, is) = (before.lease("owner"), after.lease("owner"));
     // Whoever frees it says so.
@@ -74,6 +77,9 @@ fn known(machine: MachineName, error: &str, machines: &Machines) -> bool {
 pub fn violated_in_the_end(universe: &Universe) -> Option<String> {
     if let Some(owner) = universe.lease("owner") {
         return Some(format!("{owner} holds the lease for ever"));
+    }
+    if let Some((slot, false)) = universe.cloud.settled {
+        return Some(format!("in the end all traffic is on {slot}, which was not healthy when it was chosen"));
     }
     divided(universe).map(|divided| format!("in the end {divided}")).or_else(|| forgotten(universe))
 }
@@ -151,7 +157,9 @@ impl Heard<'_> {
     }
 
     fn is_for_good(&self) -> bool {
-        [CONDITION_FAILED, "ParameterNotFoundException", QUERY_EVALUATION_ERROR]
+        // Names of guards are used again here, and with them those of what they start.
+        let exists = self.machine != MachineName::Guard && self.error.ends_with("ExecutionAlreadyExistsException");
+        exists || [CONDITION_FAILED, "ParameterNotFoundException", QUERY_EVALUATION_ERROR]
             .into_iter()
             .any(|name| self.error.ends_with(name))
             // Guards wait a minute for an execution to exist, and then ask again: users are half-released meanwhile.
@@ -169,7 +177,33 @@ fn is_own(state: &str) -> bool {
     state.starts_with("Renew") || state.starts_with("Record")
 }
 
+/// States that take the lease, or give one back that has changed nothing or is no longer known to be theirs.
+const WHATEVER_FENCE: [&str; 8] = [
+    "AcquireLease",
+    "AcquireInTurn",
+    "AdoptLease",
+    "MendLease",
+    "FreeUnused",
+    "FreeFailed",
+    "FreeForLater",
+    "LeaveQueue",
+];
+
 const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
+
+/// What a function has answered in a freeze that lets a release begin or go on.
+pub(crate) fn thaw(universe: &Universe, arguments: &Value, output: &Value) -> Option<String> {
+    let freeze = &universe.table.get("shop")?.get("freeze")?["M"];
+    let is_on = time(&freeze["until"]).is_some_and(|until| universe.now < until);
+    let goes_on = match arguments["FunctionName"].as_str()? {
+        "function:plan-release" => output["steps"].is_array(),
+        "function:prepare-candidate" | "function:evaluate-health" => {
+            matches!(output["next"].as_str(), Some("shift" | "consume_command"))
+        }
+        _ => false,
+    };
+    (is_on && goes_on).then(|| format!("a freeze did not stop {}", arguments["FunctionName"]))
+}
 
 /// What an execution's write to the lease has done to someone else's.
 pub(crate) fn trespass(before: Option<&Item>, universe: &Universe, by: &Process, arguments: &Value) -> Option<String> {
@@ -181,7 +215,7 @@ pub(crate) fn trespass(before: Option<&Item>, universe: &Universe, by: &Process,
         universe.process(arn).is_none_or(|process| process.execution.has_ended() || process.execution.redrives > 0)
     };
     if let Some(holder) = owner(before).filter(|holder| holder != me) {
-        let takes_over = by.machine == MachineName::Rollback && owner(after).as_deref() == Some(me);
+        let takes_over = &*by.execution.state == "TakeOver" && owner(after).as_deref() == Some(me);
         let recovers = takes_over && was_dead(&holder);
         let differs = |(name, value): &(&String, &Value)| before.and_then(|item| item.get(*name)) != Some(value);
         let changed = after.into_iter().flat_map(|item| item.iter()).filter(differs);
@@ -192,6 +226,20 @@ pub(crate) fn trespass(before: Option<&Item>, universe: &Universe, by: &Process,
         if owner(after).is_none() {
             return Some(format!("{me} freed the lease of {holder}"));
         }
+    }
+    let fence = before.and_then(|item| item.get("fence")?["N"].as_str());
+    let mine = match &*by.execution.state {
+        "TakeOver" => by.execution.input["fence"].as_str(),
+        _ => by.execution.variable("lease").and_then(|lease| lease["fence"].as_str()),
+    };
+    let must_match = match (&*by.execution.state, owner(before).as_deref() == Some(me)) {
+        ("TakeOver", is_mine) => !is_mine,
+        // Nobody has had it since.
+        ("RetakeLease", _) => fence.is_some(),
+        (state, is_mine) => is_mine && !WHATEVER_FENCE.contains(&state),
+    };
+    if before != after && must_match && fence != mine {
+        return Some(format!("{me} wrote to the lease at {} under another fence", by.execution.state));
     }
     let waiter = |item: Option<&Item>| item.and_then(|item| Some(item.get("waiting")?["M"].clone()));
     let (was, is) = (waiter(before), waiter(after));

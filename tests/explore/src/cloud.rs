@@ -18,8 +18,14 @@ use spillway_core::targets::TargetState;
 
 /// The share of them that fails on a sound version, and on a sick one.
 const ERRORS: [f64; 2] = [0.001, 0.2];
+/// Every quantile of the response time.
+const RESPONSE_SECONDS: f64 = 0.123_456_789;
 /// How long after a write reads may still tell what was there before.
 const LATE: SignedDuration = SignedDuration::from_secs(30);
+/// An invocation that has seen a slot healthy acts on that so much later at most.
+const BELIEVED: SignedDuration = SignedDuration::from_secs(30);
+/// For so long a slot must have had no request before it is scaled down: what the definitions say.
+const QUIET: SignedDuration = SignedDuration::from_secs(60);
 /// How long ago weights still matter.
 const MEMORY: SignedDuration = SignedDuration::from_hours(2);
 
@@ -27,7 +33,7 @@ const MEMORY: SignedDuration = SignedDuration::from_hours(2);
 pub type Before = BTreeMap<Arc<str>, (Timestamp, Arc<Vec<Action>>)>;
 
 /// One slot's compute.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Capacity {
     /// Tasks.
     pub desired: u32,
@@ -37,6 +43,8 @@ pub struct Capacity {
     pub deployment: u32,
     /// Whether its tasks fail their health checks.
     pub dead: bool,
+    /// When they last began to.
+    pub died_at: Option<Timestamp>,
 }
 
 /// Everything there is, but for leases and executions.
@@ -58,6 +66,8 @@ pub struct Cloud {
     pub shares: Vec<(Timestamp, [u32; 2])>,
     /// Requests of users to one route in a minute.
     pub requests: f64,
+    /// The slot that all users are on, and whether it was healthy when that was chosen.
+    pub settled: Option<(Slot, bool)>,
     /// Every alarm.
     pub alarm: AlarmState,
     /// The revision that is sick.
@@ -98,7 +108,7 @@ impl Cloud {
     /// What stands in for a cloud while it is lent to an invocation.
     #[must_use]
     pub(crate) fn nothing() -> Self {
-        let capacity = || Capacity { desired: 0, revision: String::new(), deployment: 0, dead: false };
+        let capacity = || Capacity { desired: 0, revision: String::new(), deployment: 0, dead: false, died_at: None };
         Self {
             routes: BTreeMap::new(),
             before: None,
@@ -108,6 +118,7 @@ impl Cloud {
             revisions: BTreeMap::new(),
             shares: Vec::new(),
             requests: 0.0,
+            settled: None,
             alarm: AlarmState::Ok,
             sick: None,
             fences: [0; 2],
@@ -188,8 +199,47 @@ impl Cloud {
         }
         self.changed(by, &format!("route {} was written", route.as_str().rsplit('/').next().unwrap_or_default()));
         self.shifted(now);
+        self.settle(|cloud, slot| cloud.seems_healthy(slot, now) || !cloud.is_healthy(slot.other()));
         self.check_floor();
         Some(())
+    }
+
+    /// Notes what strangers have done to routes: what they choose is theirs.
+    pub fn edited(&mut self, now: Timestamp) {
+        self.shifted(now);
+        self.settle(|_, _| true);
+    }
+
+    /// Notes which slot all users are on, and whether it was right to choose it.
+    fn settle(&mut self, is_right: impl FnOnce(&Self, Slot) -> bool) {
+        let on = Slot::BOTH.into_iter().find(|slot| {
+            self.users.iter().filter(|route| self.routes.contains_key(*route)).all(|route| {
+                let weights = self.weights(route);
+                weights[index(*slot)] > Some(0) && weights[index(slot.other())].unwrap_or(0) == 0
+            })
+        });
+        if on != self.settled.map(|(slot, _)| slot) {
+            self.settled = on.map(|slot| (slot, is_right(self, slot)));
+        }
+    }
+
+    /// Whether an invocation may believe that a slot answers: it did when it began.
+    fn seems_healthy(&self, slot: Slot, now: Timestamp) -> bool {
+        let Capacity { desired, dead, died_at, .. } = &self.capacity[index(slot)];
+        let lately = died_at.is_some_and(|died| now.duration_since(died) <= BELIEVED);
+        *desired > 0 && (!dead || lately)
+    }
+
+    /// A slot's tasks fail their health checks from now on.
+    pub fn kill(&mut self, slot: Slot, now: Timestamp) {
+        let capacity = &mut self.capacity[index(slot)];
+        (capacity.dead, capacity.died_at) = (true, Some(now));
+    }
+
+    /// A slot's tasks pass their health checks again.
+    pub fn revive(&mut self, slot: Slot) {
+        let capacity = &mut self.capacity[index(slot)];
+        (capacity.dead, capacity.died_at) = (false, None);
     }
 
     /// Notes how the traffic flows from now on.
@@ -254,9 +304,15 @@ impl Cloud {
     }
 
     /// Changes an ECS service.
-    pub fn update(&mut self, slot: Slot, revision: Option<&str>, desired: u32, anew: bool, by: Author) {
+    pub fn update(
+        &mut self,
+        slot: Slot,
+        (revision, desired, anew): (Option<&str>, u32, bool),
+        by: Author,
+        now: Timestamp,
+    ) {
         self.changed(by, &format!("slot {slot} was scaled to {desired}"));
-        self.scale(slot, desired);
+        self.scale(slot, desired, now);
         let capacity = &mut self.capacity[index(slot)];
         if anew || revision.is_some_and(|revision| revision != capacity.revision) {
             capacity.deployment += 1;
@@ -267,15 +323,28 @@ impl Cloud {
     }
 
     /// Scales a slot, whoever does it.
-    pub fn scale(&mut self, slot: Slot, desired: u32) {
-        if desired < self.capacity[index(slot)].desired && self.carries(slot) {
-            self.violate(format!("slot {slot} was scaled to {desired} while it had traffic"));
+    pub fn scale(&mut self, slot: Slot, desired: u32, now: Timestamp) {
+        if desired < self.capacity[index(slot)].desired {
+            if self.carries(slot) {
+                self.violate(format!("slot {slot} was scaled to {desired} while it had traffic"));
+            }
+            if !self.is_quiet(slot, now) {
+                self.violate(format!("slot {slot} was scaled to {desired} before it was quiet"));
+            }
         }
         let capacity = &mut self.capacity[index(slot)];
         capacity.desired = desired;
         if desired == 0 {
-            capacity.dead = false;
+            (capacity.dead, capacity.died_at) = (false, None);
         }
+    }
+
+    /// Whether a slot has had no request for long enough.
+    fn is_quiet(&self, slot: Slot, now: Timestamp) -> bool {
+        let until = |at: usize| self.shares.get(at + 1).map_or(now, |(next, _)| *next);
+        let lately = |at: usize| now.duration_since(until(at)) < QUIET;
+        let mut shares = self.shares.iter().enumerate();
+        !shares.any(|(at, (_, shares))| shares[index(slot)] > 0 && lately(at))
     }
 
     /// Suspends or resumes scale-in of an ECS service.
@@ -316,15 +385,22 @@ impl Cloud {
             Subject::LoadBalancer { metric, .. } => (*metric, &Slot::BOTH),
             _ => return zero,
         };
-        if !matches!(query.statistic, Statistic::Sum) {
-            return zero;
-        }
+        let timed = metric == Metric::TargetResponseTime;
+        let counted = if timed { Metric::RequestCount } else { metric };
         let mut series = Series::new();
         for start in window.starts() {
             let end = start + SignedDuration::from_secs(i64::from(window.period_seconds));
-            let sum: f64 = slots.iter().map(|slot| self.value(metric, *slot, start, end)).sum();
-            if sum > 0.0 {
-                series.insert(start, sum);
+            let sum: f64 = slots.iter().map(|slot| self.value(counted, *slot, start, end)).sum();
+            // A tenth of the answers is slow, whatever slow is.
+            let value = match (timed, query.statistic) {
+                (false, Statistic::Sum) | (true, Statistic::Count) => sum,
+                (true, Statistic::Quantile(_)) if sum > 0.0 => RESPONSE_SECONDS,
+                (true, Statistic::CountAbove(_)) => (sum / 10.0).round(),
+                (true, Statistic::CountUpTo(_)) => sum - (sum / 10.0).round(),
+                _ => 0.0,
+            };
+            if value > 0.0 {
+                series.insert(start, value);
             }
         }
         series
@@ -362,7 +438,11 @@ impl Cloud {
                 }
             }
         }
-        self.capacity.hash(state);
+        for Capacity { desired, revision, deployment, dead, died_at } in &self.capacity {
+            (desired, revision, deployment, dead).hash(state);
+            died_at.map(|died| now.duration_since(died) <= BELIEVED).hash(state);
+        }
+        self.settled.map(|(slot, right)| (index(slot), right)).hash(state);
         self.scale_in_suspended.hash(state);
         self.revisions.hash(state);
         for (since, shares) in &self.shares {

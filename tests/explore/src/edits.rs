@@ -9,6 +9,7 @@ use spillway_core::route::{ActionKind, WeightedGroup};
 
 use crate::machines::MachineName;
 use crate::setting::{group, route, version};
+use crate::steps::later;
 use crate::universe::Universe;
 
 /// A stranger's edit: a group of their own in the first route.
@@ -19,13 +20,13 @@ pub(crate) fn stranger(universe: &mut Universe) {
         forward.groups.retain(|group| group.arn != arn);
         forward.groups.push(WeightedGroup { arn, weight: 10 });
     }
-    universe.cloud.shifted(universe.now);
+    universe.cloud.edited(universe.now);
 }
 
 /// A stranger deletes the second route.
 pub(crate) fn delete_route(universe: &mut Universe) {
     universe.cloud.routes.remove(&*route(2));
-    universe.cloud.shifted(universe.now);
+    universe.cloud.edited(universe.now);
 }
 
 /// Someone else's name in the lease, as after a restored backup.
@@ -34,16 +35,44 @@ pub(crate) fn take_lease(universe: &mut Universe) {
     let lease = |item: &mut Item| {
         item.insert("intent".into(), json!({"S": intent}));
         item.insert("owner".into(), json!({"S": MachineName::Release.execution("unknown")}));
-        let fence = item["fence"]["N"].as_str().and_then(|fence| fence.parse::<u64>().ok()).unwrap_or(0);
-        item.insert("fence".into(), json!({"N": (fence + 1).to_string()}));
+        raise(item);
     };
     edit(universe, lease);
+}
+
+/// The fence is raised, and nothing else.
+pub(crate) fn raise_fence(universe: &mut Universe) {
+    edit(universe, raise);
+}
+
+fn raise(item: &mut Item) {
+    let fence = item["fence"]["N"].as_str().and_then(|fence| fence.parse::<u64>().ok()).unwrap_or(0);
+    item.insert("fence".into(), json!({"N": (fence + 1).to_string()}));
 }
 
 /// A name in the lease that is no execution's.
 pub(crate) fn scribble(universe: &mut Universe) {
     edit(universe, |item| {
         item.insert("owner".into(), json!({"S": "somebody"}));
+    });
+}
+
+/// What is written over the end of the lease: no time, and one that is never come to.
+pub(crate) const ENDLESS: [&str; 2] = ["tomorrow", "2999-01-01T00:00:00Z"];
+
+/// Something else is written over the end of the lease.
+pub(crate) fn end_lease(universe: &mut Universe, until: &str) {
+    edit(universe, |item| {
+        item.insert("lease_until".into(), json!({"S": until}));
+    });
+}
+
+/// A freeze of the service, for so many seconds.
+pub(crate) fn freeze(universe: &mut Universe, seconds: i64) {
+    let until = spillway_asl::eval::timestamp(later(universe.now, seconds));
+    let freeze = json!({"M": {"reason": {"S": "sale"}, "owner": {"S": "shop"}, "until": {"S": until}}});
+    edit(universe, |item| {
+        item.insert("freeze".into(), freeze);
     });
 }
 
@@ -54,6 +83,22 @@ pub(crate) fn vacate(universe: &mut Universe) {
     });
 }
 
+/// Someone has held the lease, given all traffic back, and freed it.
+pub(crate) fn return_lease(universe: &mut Universe) {
+    for actions in universe.cloud.routes.values_mut() {
+        for action in Arc::make_mut(actions) {
+            if let ActionKind::Forward(forward) = &mut action.kind {
+                for slot in &mut forward.groups {
+                    slot.weight = if slot.arn.name() == "blue" { 100 } else { 0 };
+                }
+            }
+        }
+    }
+    universe.cloud.edited(universe.now);
+    vacate(universe);
+    raise_fence(universe);
+}
+
 /// The whole lease is deleted.
 pub(crate) fn delete_lease(universe: &mut Universe) {
     universe.table.items.remove("shop");
@@ -61,11 +106,11 @@ pub(crate) fn delete_lease(universe: &mut Universe) {
 
 /// Someone else's name in the queue: a release that is newer than any.
 pub(crate) fn take_queue(universe: &mut Universe) {
-    let now = spillway_asl::eval::timestamp(universe.now);
+    let since = spillway_asl::eval::timestamp(later(universe.now, 1));
     let waiting = json!({"M": {
         "execution": {"S": MachineName::Release.execution("unknown")},
         "intent": {"S": version('9').to_string()},
-        "since": {"S": now},
+        "since": {"S": since},
         "supersede": {"BOOL": false},
         "token": {"S": "unknown"},
     }});

@@ -94,6 +94,11 @@ const START_EXECUTION: [Named; 8] = [
 ];
 const STEP_FUNCTIONS_BY_SDK: [Named; 3] =
     [("Sfn.InvalidArnException", true), ("Sfn.KmsThrottlingException", true), ("Sfn.SfnException", true)];
+const EVENTS: [Named; 3] = [
+    ("EventBridge.AmazonEventBridgeException", true),
+    ("EventBridge.FailedEntry", true),
+    ("EventBridge.SdkClientException", true),
+];
 
 /// The errors of a Task's resource.
 #[must_use]
@@ -109,6 +114,8 @@ pub fn of_task(resource: &str) -> &'static [Named] {
         &SSM
     } else if is("sns:publish") {
         &SNS
+    } else if is("events:putEvents") {
+        &EVENTS
     } else if is("states:startExecution") {
         &START_EXECUTION
     } else {

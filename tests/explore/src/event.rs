@@ -38,8 +38,16 @@ pub enum Event {
     LeaseScribbled,
     /// The owner is taken out of the lease.
     LeaseVacated,
+    /// Someone has held it, and given it back.
+    LeaseReturned,
     /// The whole lease is deleted.
     LeaseDeleted,
+    /// What is no end of a lease is written over its end.
+    LeaseEnded(&'static str),
+    /// The lease's fence is raised, and nothing else.
+    LeaseFenced,
+    /// A freeze begins.
+    Frozen,
     /// Someone else's name is written into the place in the queue.
     QueueTaken,
     /// A slot's tasks fail their health checks from now on.
@@ -80,6 +88,10 @@ pub enum Happening {
     Third,
     /// Someone else's name is written into the lease.
     LeaseTaken,
+    /// What is no end of a lease is written over its end.
+    LeaseEnded(&'static str),
+    /// Someone else's name is written into the place in the queue.
+    QueueTaken,
     /// A slot's tasks fail their health checks from now on.
     Dies(Slot),
     /// A slot's tasks pass their health checks again.
@@ -101,6 +113,8 @@ pub enum Way {
     Down,
     /// It happens, and its answer never comes.
     Unanswered,
+    /// It does not happen, and no answer comes.
+    Silent,
     /// It happens twice.
     Twice,
     /// A call of the function, by its number, runs into a fault.
@@ -140,6 +154,7 @@ impl Way {
             Self::Well
             | Self::TurnedAway
             | Self::Unanswered
+            | Self::Silent
             | Self::Twice
             | Self::Crashes(_)
             | Self::Disconnected(_)
@@ -170,7 +185,11 @@ impl std::fmt::Display for Event {
             Self::LeaseTaken => f.write_str("* someone writes another owner into the lease"),
             Self::LeaseScribbled => f.write_str("* someone scribbles over the owner of the lease"),
             Self::LeaseVacated => f.write_str("* someone takes the owner out of the lease"),
+            Self::LeaseReturned => f.write_str("* someone takes the lease, and gives it back"),
             Self::LeaseDeleted => f.write_str("* someone deletes the lease"),
+            Self::LeaseEnded(until) => write!(f, "* someone writes {until} over the lease's end"),
+            Self::LeaseFenced => f.write_str("* someone raises the lease's fence"),
+            Self::Frozen => f.write_str("* a freeze begins"),
             Self::QueueTaken => f.write_str("* someone takes the place in the queue"),
             Self::Dies(slot) => write!(f, "* the tasks of {slot} fail their health checks"),
             Self::Command(word) => write!(f, "* an operator says {word}"),
@@ -190,6 +209,8 @@ impl std::fmt::Display for Happening {
             Self::Second => f.write_str("the second execution comes"),
             Self::Third => f.write_str("a third release comes"),
             Self::LeaseTaken => f.write_str("someone writes another owner into the lease"),
+            Self::LeaseEnded(until) => write!(f, "someone writes {until} over the lease's end"),
+            Self::QueueTaken => f.write_str("someone takes the place in the queue"),
             Self::Dies(slot) => write!(f, "the tasks of {slot} fail their health checks"),
             Self::Revives(slot) => write!(f, "the tasks of {slot} pass their health checks again"),
             Self::Command(word) => write!(f, "an operator says {word}"),
@@ -210,6 +231,7 @@ impl Way {
             Self::Fails(error, _) => format!("fails once with {error}"),
             Self::Down => "is turned away each time".into(),
             Self::Unanswered => "happens, and its answer never comes".into(),
+            Self::Silent => "does not happen, and no answer comes".into(),
             Self::Twice => "happens twice".into(),
             Self::Call(call, fault) => format!("call {call}: {fault:?}"),
             Self::Crashes(changes) => format!("crashes {}", after(changes)),

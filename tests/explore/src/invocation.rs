@@ -262,8 +262,8 @@ impl EcsServices for Reality<'_> {
         anew: bool,
     ) -> Result<EcsState, ApiError> {
         let slot = slot(service);
-        self.call("UpdateService", service.service.as_str(), true, |cloud, _, by, _| {
-            cloud.update(slot, task_definition, desired, anew, by);
+        self.call("UpdateService", service.service.as_str(), true, |cloud, _, by, now| {
+            cloud.update(slot, (task_definition, desired, anew), by, now);
             Ok(cloud.service(slot))
         })
         .await
@@ -326,8 +326,10 @@ impl ScalableTargets for Reality<'_> {
 
 impl Leases for Reality<'_> {
     async fn read(&self, service: &ServiceName) -> Result<Option<LeaseRecord>, ApiError> {
-        self.call("GetItem", service.as_str(), false, |_, table, _, _| Ok(table.get(service.as_str()).map(record)))
-            .await
+        self.call("GetItem", service.as_str(), false, |_, table, _, _| {
+            table.get(service.as_str()).map(record).transpose()
+        })
+        .await
     }
 
     async fn freeze_of_all(&self) -> Result<Option<Freeze>, ApiError> {
@@ -346,7 +348,7 @@ fn freeze(item: &Item) -> Option<Freeze> {
 }
 
 /// The lease as the adapter reads it.
-fn record(item: &Item) -> LeaseRecord {
+fn record(item: &Item) -> Result<LeaseRecord, ApiError> {
     let waiting = item.get("waiting").and_then(|waiting| waiting.get("M")).map(|waiting| {
         let text = |name: &str| waiting[name]["S"].as_str().unwrap_or_default().to_owned();
         Waiting {
@@ -359,13 +361,20 @@ fn record(item: &Item) -> LeaseRecord {
     let time = |attribute: &str| text(item, attribute).map(|time| time.parse().expect("a timestamp"));
     let version = text(item, "live_version").and_then(|version| serde_json::from_str(&version).ok());
     let slot = text(item, "live_slot").map(|slot| if slot == "green" { Slot::Green } else { Slot::Blue });
-    LeaseRecord {
+    let until = text(item, "lease_until").map(|until| until.parse()).transpose().map_err(|_| ApiError {
+        operation: "GetItem",
+        subject: "shop".to_owned(),
+        code: "InvalidAnswer".to_owned(),
+        message: "the attribute lease_until is malformed".to_owned(),
+        transient: false,
+    })?;
+    Ok(LeaseRecord {
         owner: text(item, "owner"),
         fence: item
             .get("fence")
             .and_then(|fence| fence["N"].as_str())
             .map_or(0, |fence| fence.parse().expect("digits")),
-        until: time("lease_until"),
+        until,
         phase: text(item, "phase").unwrap_or_default(),
         since: time("acquired_at"),
         intent: text(item, "intent"),
@@ -375,5 +384,5 @@ fn record(item: &Item) -> LeaseRecord {
         freeze: freeze(item),
         live: version.zip(slot).map(|(version, slot)| Live { version, slot }),
         scaling: text(item, "scaling").map(|text| serde_json::from_str(&text).expect("written so")).unwrap_or_default(),
-    }
+    })
 }

@@ -35,7 +35,6 @@ pub fn largest() -> Setting {
     definition["health"] = json!({
         "metric_lag_seconds": 0,
         "hold_seconds": 60,
-        "latency": {"quantiles": []},
         // As many as there is room for: the parameter store holds 8 KiB.
         "metrics": (0..2)
             .map(|at| {

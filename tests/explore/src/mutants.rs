@@ -31,8 +31,8 @@ impl std::fmt::Display for Mutant {
     }
 }
 
-/// Every Catch, every Retry, every time-out and every condition taken out, and every renewal of the lease left out, one at a
-/// time.
+/// Every Catch, every Retry, every time-out, every condition and every part of one taken out, and every renewal of the lease
+/// left out, one at a time.
 #[must_use]
 pub fn all(sources: &Sources) -> Vec<Mutant> {
     let mut mutants = Vec::new();
@@ -66,7 +66,15 @@ pub fn all(sources: &Sources) -> Vec<Mutant> {
             if definition["Arguments"].get("ConditionExpression").is_some() {
                 add("condition".into(), &|source| {
                     if let Some(Value::Object(arguments)) = source.pointer_mut(&path("Arguments")) {
-                        unconditional(arguments);
+                        conditional(arguments, None);
+                    }
+                });
+            }
+            let condition = definition["Arguments"]["ConditionExpression"].as_str().unwrap_or_default();
+            for (part, rest) in without_a_part(condition) {
+                add(format!("condition {part}"), &|source| {
+                    if let Some(Value::Object(arguments)) = source.pointer_mut(&path("Arguments")) {
+                        conditional(arguments, Some(&rest));
                     }
                 });
             }
@@ -152,11 +160,61 @@ fn remove(source: &mut Value, state: &str, field: &str) {
     }
 }
 
-/// Takes the condition out, and with it the names and values that nothing else uses: DynamoDB refuses those.
-fn unconditional(arguments: &mut Map<String, Value>) {
+/// Each part of a condition that must hold beside others, and what is left without it. An alternative that is taken out asks for
+/// more, not for less, and so is none.
+fn without_a_part(condition: &str) -> Vec<(String, String)> {
+    for sign in [" OR ", " AND "] {
+        let parts = split(condition, sign);
+        if parts.len() == 1 {
+            continue;
+        }
+        let rest = |at: usize, instead: Option<&str>| {
+            let each =
+                parts.iter().enumerate().filter_map(|(other, part)| if other == at { instead } else { Some(part) });
+            each.collect::<Vec<_>>().join(sign)
+        };
+        let mut all = Vec::new();
+        for (at, part) in parts.iter().enumerate() {
+            if sign == " AND " {
+                all.push(((*part).to_owned(), rest(at, None)));
+            }
+            let inner = part.strip_prefix('(').and_then(|part| part.strip_suffix(')')).unwrap_or_default();
+            let within = without_a_part(inner).into_iter();
+            all.extend(within.map(|(part, left)| (part, rest(at, Some(&format!("({left})"))))));
+        }
+        return all;
+    }
+    Vec::new()
+}
+
+/// The parts of a condition between these signs, but for those in parentheses.
+fn split<'a>(condition: &'a str, sign: &str) -> Vec<&'a str> {
+    let (mut parts, mut from, mut depth) = (Vec::new(), 0, 0);
+    for (at, letter) in condition.char_indices() {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ if depth == 0 && at >= from && condition[at..].starts_with(sign) => {
+                parts.push(&condition[from..at]);
+                from = at + sign.len();
+            }
+            _ => {}
+        }
+    }
+    parts.push(&condition[from..]);
+    parts
+}
+
+/// Puts another condition or none in the place of the one that is there, and takes out the names and values that nothing uses
+/// then: DynamoDB refuses those.
+fn conditional(arguments: &mut Map<String, Value>, condition: Option<&str>) {
     arguments.remove("ConditionExpression");
-    let update = arguments["UpdateExpression"].as_str().unwrap_or_default().to_owned();
-    let words: BTreeSet<&str> = update.split(|at: char| !(at.is_alphanumeric() || "_:#".contains(at))).collect();
+    if let Some(condition) = condition {
+        arguments.insert("ConditionExpression".into(), condition.into());
+    }
+    let text = |name: &str| arguments.get(name).and_then(Value::as_str).unwrap_or_default();
+    let expressions = format!("{} {}", text("UpdateExpression"), text("ConditionExpression"));
+    let words: BTreeSet<&str> = expressions.split(|at: char| !(at.is_alphanumeric() || "_:#".contains(at))).collect();
     for field in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
         if let Some(Value::Object(used)) = arguments.get_mut(field) {
             used.retain(|name, _| words.contains(name.as_str()));
@@ -185,4 +243,23 @@ fn bypass(source: &mut Value, state: &str, next: &Value) {
         }
     }
     redirect(source, state, next);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_a_part;
+
+    #[test]
+    fn conditions_lose_one_part_at_a_time() {
+        let parts = |condition| {
+            let all = without_a_part(condition).into_iter();
+            all.map(|(part, rest)| format!("{part} | {rest}")).collect::<Vec<_>>()
+        };
+        assert_eq!(parts("a = :a"), Vec::<String>::new());
+        assert_eq!(parts("a = :a AND exists(b)"), ["a = :a | exists(b)", "exists(b) | a = :a"]);
+        assert_eq!(
+            parts("a AND (b OR (c AND d))"),
+            ["a | (b OR (c AND d))", "(b OR (c AND d)) | a", "c | a AND (b OR (d))", "d | a AND (b OR (c))",]
+        );
+    }
 }

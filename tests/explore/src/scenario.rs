@@ -3,8 +3,10 @@
 use serde_json::json;
 use spillway_core::slot::Slot;
 
+use crate::edits::ENDLESS;
 use crate::event::Happening::{
-    Command, Dies, Goes, LeaseTaken, Passes, Redriven, Revives, Second as Comes, Slow, Stopped, Third,
+    Command, Dies, Goes, LeaseEnded, LeaseTaken, Passes, QueueTaken, Redriven, Revives, Second as Comes, Slow, Stopped,
+    Third,
 };
 use crate::event::{Fate, Way};
 use crate::machines::MachineName::{self, Guard, Release, Retire, Rollback};
@@ -21,21 +23,35 @@ pub fn all(deep: bool) -> Vec<Setting> {
         sick(setting("a sick release", |_| {})),
         Setting { strangers: true, thieves: true, ..setting("strangers", |_| {}) },
         Setting { mortal: &Slot::BOTH, ..setting("slots that die", |_| {}) },
-        Setting { second: another.clone(), ..setting("a second release is turned away", conflict("reject")) },
-        Setting { second: another.clone(), ..setting("a second release waits", conflict("queue")) },
-        Setting { second: another, ..setting("a second release supersedes", conflict("supersede")) },
-        Setting { second: Some(Second::Release(version('2'))), ..setting("the same version again", conflict("queue")) },
-        Setting { second: Some(Second::Undo), mortal: &Slot::BOTH, ..setting("an undo", |_| {}) },
     ];
     let wide = wide.into_iter().map(|setting| Setting { adversities: two, ..setting });
+    let narrow = vec![
+        Setting { second: another.clone(), ..setting("a second release waits", conflict("queue")) },
+        Setting { second: another.clone(), ..setting("a second release supersedes", conflict("supersede")) },
+        Setting { second: Some(Second::Undo), mortal: &Slot::BOTH, ..setting("an undo", |_| {}) },
+        Setting { second: another, ..setting("a second release is turned away", conflict("reject")) },
+        Setting { second: Some(Second::Release(version('2'))), ..setting("the same version again", conflict("queue")) },
+    ];
     let deeper = |setting: Setting| Setting { adversities: if setting.adversities > 0 { one } else { 0 }, ..setting };
-    wide.chain(small().into_iter().map(deeper)).collect()
+    wide.chain(narrow.into_iter().chain(small()).map(deeper)).collect()
 }
 
 /// Settings in which one thing goes wrong, most of them after things that always happen there.
 #[must_use]
 pub fn small() -> Vec<Setting> {
-    [beginnings(), rollbacks(), deaths(), undoing(), retirements(), several(), queues(), people(), computes()].concat()
+    [
+        beginnings(),
+        rollbacks(),
+        deaths(),
+        endless(),
+        undoing(),
+        retirements(),
+        several(),
+        queues(),
+        people(),
+        computes(),
+    ]
+    .concat()
 }
 
 fn down(machine: MachineName, state: &'static str) -> Fate {
@@ -61,6 +77,10 @@ fn named(setting: Setting) -> Setting {
 
 fn stolen(setting: Setting) -> Setting {
     Setting { thieves: true, ..setting }
+}
+
+fn vandalised(setting: Setting) -> Setting {
+    Setting { vandals: true, ..setting }
 }
 
 fn calm(setting: Setting) -> Setting {
@@ -103,8 +123,10 @@ fn beginnings() -> Vec<Setting> {
             setting("an adoption that comes too late", |_| {}),
             vec![hangs(Release, "AcquireLease"), fate(Release, "AdoptLease", LeaseTaken)],
         ),
-        Setting { vandals: true, ..setting("a sound release whose lease is taken away", hooks) },
-        Setting { vandals: true, ..sick(setting("a sick release whose lease is taken away", |_| {})) },
+        Setting { freezes: true, ..setting("a sound release, and freezes", |_| {}) },
+        Setting { freezes: true, ..sick(setting("a sick release, and freezes", |_| {})) },
+        vandalised(setting("a sound release whose lease is taken away", hooks)),
+        vandalised(sick(setting("a sick release whose lease is taken away", |_| {}))),
         with(setting("a plan that cannot be made", |_| {}), vec![down(Release, "PlanRelease")]),
         with(setting("a lease of nobody's", |_| {}), vec![fate(Release, "Bake", LeaseTaken)]),
         // What is left of the lease would not do for the function after it.
@@ -139,16 +161,54 @@ fn rollbacks() -> Vec<Setting> {
 fn deaths() -> Vec<Setting> {
     let dead = fate(Release, "Bake", Dies(Slot::Blue));
     vec![
-        stolen(with(sick(setting("a stable slot that dies", |_| {})), vec![dead.clone()])),
+        vandalised(stolen(with(sick(setting("a stable slot that dies", |_| {})), vec![dead.clone()]))),
         stolen(with(
             sick(setting("a stable slot that comes back", |_| {})),
             vec![dead.clone(), fate(Release, "WaitForStable", Revives(Slot::Blue))],
         )),
-        stolen(with(setting("a release that died", |_| {}), dies())),
-        with(setting("a release that died with the stable slot", |_| {}), [vec![dead], dies()].concat()),
-        stolen(with(
+        vandalised(stolen(with(setting("a release that died", |_| {}), dies()))),
+        vandalised(with(setting("a release that died with the stable slot", |_| {}), [vec![dead], dies()].concat())),
+        vandalised(stolen(with(
             setting("a release that died early", |_| {}),
             vec![fate(Release, "PlanRelease", Goes(Way::StoppedDuring(0)))],
+        ))),
+    ]
+}
+
+/// Ends of leases that are none, found by whoever takes the lease next.
+fn endless() -> Vec<Setting> {
+    let [no_time, never] = ENDLESS.map(LeaseEnded);
+    let next = |name, policy, machine, state| met(setting(name, conflict(policy)), another(), machine, state);
+    vec![
+        calm(with(
+            setting("a recovery, and no time", |_| {}),
+            [dies(), vec![fate(Rollback, "TakeOver", no_time)]].concat(),
+        )),
+        stolen(with(
+            setting("a recovery, and no end", |_| {}),
+            [dies(), vec![fate(Rollback, "TakeOver", never)]].concat(),
+        )),
+        calm(then(
+            met(setting("an undo, and no time", |_| {}), Second::Undo, Retire, "RollbackWindow"),
+            [fate(Rollback, "AcquireLease", no_time)],
+        )),
+        stolen(with(setting("a retirement, and no time", |_| {}), vec![fate(Retire, "AcquireLease", no_time)])),
+        calm(with(setting("a retirement, and no end", |_| {}), vec![fate(Retire, "AcquireLease", never)])),
+        calm(with(
+            setting("an adoption, and no time", |_| {}),
+            vec![hangs(Release, "AcquireLease"), fate(Release, "AdoptLease", no_time)],
+        )),
+        calm(then(
+            next("the next release, and no time", "reject", Retire, "RollbackWindow"),
+            [fate(Release, "AcquireLease", no_time)],
+        )),
+        stolen(then(
+            next("the next release, and no end", "reject", Retire, "RollbackWindow"),
+            [fate(Release, "AcquireLease", never)],
+        )),
+        calm(then(
+            heard(next("a turn, and no time", "queue", Release, "Bake")),
+            [fate(Release, "AcquireInTurn", no_time)],
         )),
     ]
 }
@@ -158,7 +218,7 @@ fn undoing() -> Vec<Setting> {
     vec![
         stolen(promoted(setting("a release that is undone", |_| {}))),
         promoted(sick(setting("an undo of nothing", |_| {}))),
-        Setting { vandals: true, ..promoted(setting("an undo whose lease is taken away", |_| {})) },
+        vandalised(promoted(setting("an undo whose lease is taken away", |_| {}))),
         then(
             promoted(setting("an undo whose lease is given to another", |_| {})),
             [fate(Rollback, "WaitForPrevious", LeaseTaken)],
@@ -168,23 +228,44 @@ fn undoing() -> Vec<Setting> {
             promoted(setting("an undo onto a dead slot", |_| {})),
             [fate(Retire, "RollbackWindow", Dies(Slot::Blue))],
         )),
+        calm(met(setting("an undo during the retirement", |_| {}), Second::Undo, Retire, "Teardown")),
         met(setting("an undo during a release", |_| {}), Second::Undo, Release, "Bake"),
     ]
 }
 
 fn retirements() -> Vec<Setting> {
+    let [stopped, undone] = ["RollbackWindow", "RollbackWindowOfUndo"].map(|window| fate(Retire, window, Stopped));
     let sticky = |setting| Setting { sticky: true, ..setting };
     vec![
+        with(setting("a retirement that cannot be started", |_| {}), vec![down(Release, "RetireStable")]),
+        with(sick(setting("a candidate that cannot be retired", |_| {})), vec![down(Release, "RetireCandidate")]),
+        with(
+            setting("a dead release whose candidate cannot be retired", |_| {}),
+            [dies(), vec![down(Rollback, "RetireCandidate")]].concat(),
+        ),
         stolen(with(setting("a retirement in bad weather", |_| {}), vec![down(Retire, "Teardown")])),
         with(setting("a retirement that hangs", |_| {}), vec![hangs(Retire, "Teardown"), hangs(Retire, "Teardown")]),
-        heard(with(setting("a retirement that is stopped", |_| {}), vec![fate(Retire, "RollbackWindow", Stopped)])),
+        heard(with(setting("a retirement that is stopped", |_| {}), vec![stopped.clone()])),
+        heard(with(sick(setting("a candidate's retirement that is stopped", |_| {})), vec![stopped.clone()])),
+        heard(with(
+            setting("a retirement after a recovery that is stopped", |_| {}),
+            [dies(), vec![undone.clone()]].concat(),
+        )),
+        heard(with(
+            sick(setting("a dead slot's retirement that is stopped", |_| {})),
+            vec![fate(Release, "Bake", Dies(Slot::Blue)), stopped],
+        )),
+        heard(with(
+            setting("a dead slot's retirement after a recovery that is stopped", |_| {}),
+            [vec![fate(Release, "Bake", Dies(Slot::Blue))], dies(), vec![undone]].concat(),
+        )),
         met(setting("a release before the retirement", |_| {}), another(), Retire, "RollbackWindow"),
         met(setting("a release during the retirement", conflict("queue")), another(), Retire, "Teardown"),
-        stolen(sticky(setting("sticky clients", |_| {}))),
-        stolen(with(
+        vandalised(stolen(sticky(setting("sticky clients", |_| {})))),
+        vandalised(stolen(with(
             sticky(setting("a slow retirement", |_| {})),
             vec![hangs(Retire, "Teardown"), fate(Retire, "Teardown", Slow(25))],
-        )),
+        ))),
     ]
 }
 
@@ -219,6 +300,21 @@ fn queues() -> Vec<Setting> {
         then(
             met(heard(setting("a superseder that is outrun", conflict("supersede"))), another(), Release, "Bake"),
             [fate(Release, "Supersede", Third)],
+        ),
+        then(next("a place that is taken"), [fate(Release, "Queue", QueueTaken)]),
+        then(
+            met(
+                heard(setting("a superseder's place that is taken", conflict("supersede"))),
+                another(),
+                Release,
+                "Bake",
+            ),
+            [fate(Release, "Supersede", QueueTaken)],
+        ),
+        // Nobody wakes the newer one, and the older one finds the lease free.
+        then(
+            met(setting("a straggler", conflict("queue")), another(), Release, "Bake"),
+            [fate(Release, "LoadService", Slow(240)), fate(Release, "Bake", Passes(1)), fate(Release, "Bake", Third)],
         ),
         then(next("a turn that is taken"), [fate(Release, "AcquireInTurn", LeaseTaken)]),
         then(next("a turn whose answer is lost"), [hangs(Release, "AcquireInTurn")]),
@@ -285,7 +381,12 @@ fn people() -> Vec<Setting> {
         with(approving("an approval that is overtaken"), vec![says("ConsumeApproval", "promote")]),
         with(setting("an abort", |_| {}), vec![says("Bake", "abort")]),
         with(setting("an abort at the last moment", |_| {}), vec![says("FreePromoted", "abort")]),
-        with(setting("a promotion", |_| {}), vec![says("Bake", "promote")]),
+        with(
+            setting("a pause at the last moment", |_| {}),
+            vec![says("FreePromoted", "pause"), says("Bake", "resume")],
+        ),
+        vandalised(with(setting("a promotion", |_| {}), vec![says("Bake", "promote")])),
+        vandalised(approving("approvals")),
         with(
             setting("a promotion that is taken back", |_| {}),
             vec![says("Bake", "promote"), says("ConsumeCommand", "abort")],

@@ -60,6 +60,10 @@ impl Call<'_> {
                 universe.pages.insert(page);
                 made(Ok(json!({"MessageId": "1"})))
             }
+            // Nothing follows from what others are told.
+            "arn:aws:states:::events:putEvents" => {
+                made(Ok(json!({"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]})))
+            }
             "arn:aws:states:::states:startExecution" => made(self.start_execution(universe)),
             "arn:aws:states:::aws-sdk:sfn:describeExecution" => {
                 let arn = self.arguments["ExecutionArn"].as_str().unwrap_or_default();
@@ -94,7 +98,7 @@ impl Call<'_> {
         if let (Some(slot), Some(targets)) =
             (slot, asked["targets"].as_u64().and_then(|targets| targets.try_into().ok()))
         {
-            universe.cloud.scale(slot, targets);
+            universe.cloud.scale(slot, targets, universe.now);
         }
     }
 

@@ -53,8 +53,10 @@ pub struct Setting {
     pub strangers: bool,
     /// Whether other names may be written into the lease and into the queue.
     pub thieves: bool,
-    /// Whether the lease may be scribbled over, emptied or deleted.
+    /// Whether the lease may be scribbled over, emptied or deleted, its fence raised, and its end made no end.
     pub vandals: bool,
+    /// Whether freezes may begin.
+    pub freezes: bool,
     /// Whether reads of routes may tell what was there before the last write.
     pub stale: bool,
     /// Whether the service has no definition.
@@ -149,6 +151,7 @@ pub(crate) fn setting(name: &'static str, change: impl FnOnce(&mut Value)) -> Se
         strangers: false,
         thieves: false,
         vandals: false,
+        freezes: false,
         stale: false,
         unknown: false,
         mortal: &[],

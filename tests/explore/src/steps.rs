@@ -16,6 +16,10 @@ use crate::machines::{MachineName, Machines};
 use crate::script::Script;
 use crate::setting::{Hearing, Second, Setting, version};
 use crate::universe::{Invocation, Process, Universe};
+use spillway_core::slot::Slot;
+
+/// How long a freeze lasts: longer than a step may.
+const FREEZE_SECONDS: i64 = 300;
 
 /// Everything that can happen next, and what it leads to. Deterministic, in a fixed order.
 #[must_use]
@@ -94,8 +98,10 @@ fn fulfilled(universe: &Universe, fate: &Fate, machines: &Machines, setting: &Se
         Happening::Second => second(&mut after, machines, setting),
         Happening::Third => start(&mut after, machines, MachineName::Release, "third", version('4')),
         Happening::LeaseTaken => edits::take_lease(&mut after),
-        Happening::Dies(slot) => after.cloud.capacity[index(slot)].dead = true,
-        Happening::Revives(slot) => after.cloud.capacity[index(slot)].dead = false,
+        Happening::QueueTaken => edits::take_queue(&mut after),
+        Happening::LeaseEnded(until) => edits::end_lease(&mut after, until),
+        Happening::Dies(slot) => after.cloud.kill(slot, after.now),
+        Happening::Revives(slot) => after.cloud.revive(slot),
         Happening::Command(word) => edits::command(&mut after, word),
     }
     after.fated += 1;
@@ -159,6 +165,13 @@ fn told(universe: &Universe, at: usize, machines: &Machines) -> Universe {
         }
     }
     after
+}
+
+/// Whether a release holds the lease, with both slots in its routes.
+fn is_released(universe: &Universe) -> bool {
+    let owner = universe.lease("owner").and_then(|owner| universe.process(owner));
+    let has_both = |route: &Arc<str>| universe.cloud.weights(route).iter().all(Option::is_some);
+    owner.is_some_and(|owner| owner.machine == MachineName::Release) && universe.cloud.users.iter().all(has_both)
 }
 
 /// Whether a release waits for somebody's approval.
@@ -244,13 +257,27 @@ fn adversities(universe: &Universe, machines: &Machines, setting: &Setting, all:
     // Who finds out is the one that has lost it: nobody else knows of it any more.
     if setting.vandals && universe.lease("owner").is_some() {
         add(Event::LeaseScribbled, true, &mut edits::scribble);
-        add(Event::LeaseVacated, true, &mut edits::vacate);
-        add(Event::LeaseDeleted, true, &mut edits::delete_lease);
+        // An owner that is dead, or about to die, finds out nothing.
+        if !universe.is_orphaned() && usize::from(universe.fated) == setting.fates.len() {
+            add(Event::LeaseVacated, true, &mut edits::vacate);
+            add(Event::LeaseDeleted, true, &mut edits::delete_lease);
+            if is_released(universe) && universe.cloud.is_healthy(Slot::Blue) {
+                add(Event::LeaseReturned, true, &mut edits::return_lease);
+            }
+        }
+        add(Event::LeaseFenced, true, &mut edits::raise_fence);
+        for until in edits::ENDLESS {
+            add(Event::LeaseEnded(until), true, &mut |after| edits::end_lease(after, until));
+        }
+    }
+    if setting.freezes && universe.table.get("shop").is_some() {
+        // A release that runs waits for its end.
+        add(Event::Frozen, !planned, &mut |after| edits::freeze(after, FREEZE_SECONDS));
     }
     for slot in setting.mortal {
         if planned && universe.cloud.is_healthy(*slot) {
             let name = if index(*slot) == 0 { "blue" } else { "green" };
-            add(Event::Dies(name), true, &mut |after| after.cloud.capacity[index(*slot)].dead = true);
+            add(Event::Dies(name), true, &mut |after| after.cloud.kill(*slot, after.now));
         }
     }
     for word in setting.commands {
