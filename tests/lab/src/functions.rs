@@ -19,8 +19,8 @@ use crate::paths::workspace;
 use crate::process;
 
 /// The functions, each a package and a program of that name.
-pub const FUNCTIONS: [&str; 6] =
-    ["plan-release", "prepare-candidate", "shift-weight", "evaluate-health", "rollback", "teardown"];
+pub const FUNCTIONS: [&str; 7] =
+    ["plan-release", "prepare-candidate", "shift-weight", "evaluate-health", "rollback", "teardown", "announce"];
 
 /// The program that the agent starts.
 pub(crate) const APPLICATION: &str = "lab-application";
@@ -364,7 +364,7 @@ impl Functions {
 
     /// The package of a program, in base64: a zip whose `bootstrap` executes the program where it is.
     ///
-    /// A development build has 40 MB; to send six of them costs every lab eight seconds and half a gigabyte.
+    /// A development build has 40 MB; to send all of them costs every lab eight seconds and half a gigabyte.
     fn package(&self, program: &str) -> Result<String, FunctionError> {
         let path = self.program(program)?;
         let quoted = path.display().to_string().replace('\'', r"'\''");

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use spillway_lab_alb::{Alb, Settings, StartError};
+use spillway_lab_alb::{Alb, Faults, Settings, StartError};
 
 use crate::agent::{Agent, Surroundings};
 use crate::auto_scaling::AutoScaling;
 use crate::aws::{Aws, AwsError};
 use crate::execution::Execution;
+use crate::front::Front;
 use crate::functions::{APPLICATION, Endpoints, FunctionError, Functions, programs};
 use crate::ministack::{Ministack, MinistackError, install};
 use crate::paths;
@@ -121,10 +122,13 @@ impl Builder {
         let alb = Alb::start(alb).await?;
         let auto_scaling =
             AutoScaling::start().await.map_err(|error| LabError::Io("serve Auto Scaling".to_owned(), error))?;
+        let front = Front::start(ministack.url())
+            .await
+            .map_err(|error| LabError::Io("serve the functions".to_owned(), error))?;
         let aws = ministack.client();
         let elbv2 = Aws::new(alb.elbv2_url());
         let endpoints = Endpoints {
-            aws: ministack.url().to_owned(),
+            aws: front.url().to_owned(),
             elbv2: alb.elbv2_url(),
             cloudwatch: alb.cloudwatch_url(),
             auto_scaling: auto_scaling.url().to_owned(),
@@ -147,7 +151,7 @@ impl Builder {
             run_dir: run.path().to_owned(),
             deregistration_delay,
         });
-        Ok(Lab { agent, machines, functions, elbv2, aws, auto_scaling, alb, ministack, run })
+        Ok(Lab { agent, machines, functions, elbv2, aws, auto_scaling, alb, front, ministack, run })
     }
 }
 
@@ -163,6 +167,7 @@ pub struct Lab {
     aws: Aws,
     pub(crate) auto_scaling: AutoScaling,
     alb: Alb,
+    front: Front,
     ministack: Ministack,
     run: RunDir,
 }
@@ -188,6 +193,13 @@ impl Lab {
     #[must_use]
     pub fn alb(&self) -> &Alb {
         &self.alb
+    }
+
+    /// The faults of the functions' own calls to the emulator: by the names of their actions, for example `GetItem` (of the
+    /// lease) or `UpdateService`.
+    #[must_use]
+    pub fn call_faults(&self) -> &Faults {
+        self.front.faults()
     }
 
     /// The emulator.

@@ -29,6 +29,7 @@ mod cloudwatch;
 pub mod dependency;
 mod eventually;
 pub mod execution;
+mod front;
 pub mod functions;
 mod lab;
 pub mod ministack;

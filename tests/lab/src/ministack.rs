@@ -177,13 +177,20 @@ fn launch(python: &Path, run: &RunDir, log: &Path, port: u16) -> Result<Process,
 /// # Errors
 /// [`MinistackError`], telling what is missing and how to get it.
 pub fn install(lab: &Path, python: Option<&Path>) -> Result<PathBuf, MinistackError> {
+    environment(lab, python, &Path::new(SOURCES).join("requirements.txt"))
+}
+
+/// The same with other requirements: every package by its hash.
+///
+/// # Errors
+/// [`MinistackError`], telling what is missing and how to get it.
+pub fn environment(lab: &Path, python: Option<&Path>, requirements: &Path) -> Result<PathBuf, MinistackError> {
     let python = match python {
         Some(python) => python.to_owned(),
         None => std::env::var_os("SPILLWAY_PYTHON").map_or_else(|| "python3".into(), PathBuf::from),
     };
     let version = check_python(&python)?;
-    let requirements = Path::new(SOURCES).join("requirements.txt");
-    let text = fs::read(&requirements).map_err(cannot(format!("read {}", requirements.display())))?;
+    let text = fs::read(requirements).map_err(cannot(format!("read {}", requirements.display())))?;
     let hash = Sha256::new().chain_update(&text).chain_update(version.as_bytes()).finalize();
     let venv = lab.join(format!("venv-{}", hex(&hash[..6])));
     let (interpreter, complete) = (venv.join("bin/python"), venv.join("complete"));
@@ -204,12 +211,12 @@ pub fn install(lab: &Path, python: Option<&Path>) -> Result<PathBuf, MinistackEr
         }
         _ => {}
     }
-    tracing::info!(venv = %venv.display(), "installing the AWS emulator, once");
+    tracing::info!(venv = %venv.display(), "installing what {} names, once", requirements.display());
     run(Command::new(&python).args(["-m", "venv"]).arg(&venv))?;
     run(Command::new(&interpreter)
         .args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"])
         .args(["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r"])
-        .arg(&requirements))?;
+        .arg(requirements))?;
     File::create(&complete).map_err(cannot(format!("make {}", complete.display())))?;
     Ok(interpreter)
 }

@@ -19,6 +19,8 @@ pub const PARAMETER_PREFIX: &str = "/spillway/services/";
 /// The machines, in the order in which they refer to each other.
 const MACHINES: [&str; 4] = ["retire", "release", "rollback", "guard"];
 const TOPIC: &str = "spillway-pages";
+const EVENTS: &str = "spillway-events";
+const SNS: &str = "2010-03-31";
 
 /// Why a state machine could not be created.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,7 @@ pub struct StateMachines {
     aws: Aws,
     arns: BTreeMap<String, String>,
     pages: String,
+    events: String,
 }
 
 impl StateMachines {
@@ -68,7 +71,7 @@ impl StateMachines {
             FUNCTIONS.iter().map(|name| (format!("{}_arn", name.replace('-', "_")), functions.arn(name))).collect();
         values.insert("lease_table".to_owned(), LEASE_TABLE.to_owned());
         values.insert("lease_milliseconds".to_owned(), lease.as_millis().to_string());
-        values.insert("page_topic_arn".to_owned(), topic);
+        values.insert("page_topic_arn".to_owned(), topic.clone());
         values.insert("parameter_prefix".to_owned(), PARAMETER_PREFIX.to_owned());
         let mut arns = BTreeMap::new();
         for machine in MACHINES {
@@ -84,7 +87,11 @@ impl StateMachines {
             arns.insert(machine.to_owned(), arn);
         }
         post_guards(aws, &arns).await?;
-        Ok(Self { aws: aws.clone(), arns, pages })
+        let announce = functions.arn("announce");
+        post_announcer(aws, &arns, &announce).await?;
+        subscribe(aws, &topic, "lambda", &announce).await?;
+        let events = listen(aws).await?;
+        Ok(Self { aws: aws.clone(), arns, pages, events })
     }
 
     /// The ARN of `release`, `retire`, `rollback` or `guard`; `None` if there is no such machine.
@@ -98,16 +105,28 @@ impl StateMachines {
     /// # Errors
     /// The emulator's.
     pub async fn pages(&self) -> Result<Vec<Value>, AwsError> {
+        self.drain(&self.pages).await
+    }
+
+    /// The lifecycle events that were put since the last call, as EventBridge delivers them, in whatever order.
+    ///
+    /// # Errors
+    /// The emulator's.
+    pub async fn events(&self) -> Result<Vec<Value>, AwsError> {
+        self.drain(&self.events).await
+    }
+
+    async fn drain(&self, queue: &str) -> Result<Vec<Value>, AwsError> {
         let mut pages = Vec::new();
         loop {
-            let body = json!({"QueueUrl": self.pages, "MaxNumberOfMessages": 10});
+            let body = json!({"QueueUrl": queue, "MaxNumberOfMessages": 10});
             let answer = self.aws.call_json("AmazonSQS.ReceiveMessage", &body).await?;
             let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
             if messages.is_empty() {
                 return Ok(pages);
             }
             for message in messages {
-                let body = json!({"QueueUrl": self.pages, "ReceiptHandle": message["ReceiptHandle"]});
+                let body = json!({"QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"]});
                 self.aws.call_json("AmazonSQS.DeleteMessage", &body).await?;
                 let text = message["Body"].as_str().unwrap_or_default();
                 pages.push(serde_json::from_str(text).unwrap_or_else(|_| text.into()));
@@ -170,16 +189,51 @@ async fn post_guards(aws: &Aws, arns: &BTreeMap<String, String>) -> Result<(), A
 
 /// The topic, and the URL of a queue that gets what is published there.
 async fn create_topic(aws: &Aws) -> Result<(String, String), AwsError> {
-    const SNS: &str = "2010-03-31";
     let topic = aws.call_query("sns", SNS, "CreateTopic", &[("Name", TOPIC)]).await?;
     let topic = topic.text_of("TopicArn").to_owned();
     let queue = aws.call_json("AmazonSQS.CreateQueue", &json!({ "QueueName": TOPIC })).await?;
     let url = queue["QueueUrl"].as_str().unwrap_or_default().to_owned();
-    let endpoint = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{TOPIC}");
-    let subscription =
-        [("TopicArn", topic.as_str()), ("Protocol", "sqs"), ("Endpoint", &endpoint), ("ReturnSubscriptionArn", "true")];
-    aws.call_query("sns", SNS, "Subscribe", &subscription).await?;
+    subscribe(aws, &topic, "sqs", &format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{TOPIC}")).await?;
     Ok((topic, url))
+}
+
+async fn subscribe(aws: &Aws, topic: &str, protocol: &str, endpoint: &str) -> Result<(), AwsError> {
+    let subscription =
+        [("TopicArn", topic), ("Protocol", protocol), ("Endpoint", endpoint), ("ReturnSubscriptionArn", "true")];
+    aws.call_query("sns", SNS, "Subscribe", &subscription).await?;
+    Ok(())
+}
+
+/// Tells of releases that begin, and of everything that ends.
+async fn post_announcer(aws: &Aws, arns: &BTreeMap<String, String>, announce: &str) -> Result<(), AwsError> {
+    let all: Vec<&String> = ["release", "rollback", "retire"].iter().filter_map(|machine| arns.get(*machine)).collect();
+    for (name, statuses, machines) in [
+        ("spillway-announce-begun", &["RUNNING"][..], &all[..1]),
+        ("spillway-announce-ended", &["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"], &all),
+    ] {
+        let pattern = json!({
+            "source": ["aws.states"],
+            "detail-type": ["Step Functions Execution Status Change"],
+            "detail": {"status": statuses, "stateMachineArn": machines},
+        });
+        put_rule(aws, name, &pattern, &json!({"Id": "announce", "Arn": announce})).await?;
+    }
+    Ok(())
+}
+
+/// The URL of a queue that gets every lifecycle event.
+async fn listen(aws: &Aws) -> Result<String, AwsError> {
+    let queue = aws.call_json("AmazonSQS.CreateQueue", &json!({ "QueueName": EVENTS })).await?;
+    let target = json!({"Id": "queue", "Arn": format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{EVENTS}")});
+    put_rule(aws, EVENTS, &json!({"source": ["spillway"]}), &target).await?;
+    Ok(queue["QueueUrl"].as_str().unwrap_or_default().to_owned())
+}
+
+async fn put_rule(aws: &Aws, name: &str, pattern: &Value, target: &Value) -> Result<(), AwsError> {
+    let rule = json!({"Name": name, "State": "ENABLED", "EventPattern": pattern.to_string()});
+    aws.call_json("AWSEvents.PutRule", &rule).await?;
+    aws.call_json("AWSEvents.PutTargets", &json!({"Rule": name, "Targets": [target]})).await?;
+    Ok(())
 }
 
 /// The definition of `release`, `retire`, `rollback` or `guard` as the lab runs it, with these values for the placeholders.

@@ -49,6 +49,30 @@ fn shows_a_healthy_release() {
     assert!(page.contains("shop-v2") && page.contains("promoted") && page.contains("retirement: Retired"), "{report}");
 }
 
+/// A version that never becomes healthy gets no user, and is told so.
+#[test]
+fn shows_a_version_that_is_never_ready() {
+    let mut child = demo(&["--scenario", "unready"]);
+    let lines = read_until(&mut child, "Every release ended as it should.").concat();
+    assert!(child.wait().expect("it ends").success());
+    assert!(lines.contains("RolledBack after ") && !lines.contains("Promoted after "), "{lines}");
+}
+
+/// Everything goes on running, and it says how to speak to it.
+#[test]
+fn keeps_everything_running() {
+    let mut child = demo(&["--scenario", "blue-green", "--keep"]);
+    let lines = read_until(&mut child, "Ctrl-C stops everything.").concat();
+    assert_eq!(child.try_wait().expect("it can be waited for"), None, "it runs");
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
+    for shown in
+        ["Promoted after ", "The application: http://127.0.0.1:", "  export AWS_ENDPOINT_URL=http://127.0.0.1:"]
+    {
+        assert!(lines.contains(shown), "no \"{shown}\" in {lines}");
+    }
+}
+
 /// Killed in the middle of a release, with no chance to clean up: nothing that it started stays.
 #[test]
 fn leaves_nothing_behind_when_it_is_killed() {

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use spillway_lab::{Actions, Execution, Lab, LabError, TokenBucket};
+use spillway_lab::{Actions, Execution, Faults, Lab, LabError, TokenBucket};
 use tokio::time::sleep;
 
 use super::plan::Fault;
+
+/// Calls of the functions that go to the emulator, and not to the load balancer or the metrics.
+const EMULATED: [&str; 4] = ["GetItem", "DescribeServices", "UpdateService", "RegisterTaskDefinition"];
 
 /// How long a recovery or a retirement is waited for that is to be stopped.
 const NEXT: Duration = Duration::from_secs(15);
@@ -52,13 +55,20 @@ pub(crate) async fn inject(lab: &Lab, switches: &Switches, service: &str, fault:
             switches.hold(kind, *lasting, |on| faults.throttle("GetMetricData", on.then_some(bucket))).await;
         }
         Fault::DropMetrics(lasting) => switches.hold(kind, *lasting, |on| faults.drop_metrics(on)).await,
-        Fault::LoseAnswers(action, count) => faults.lose_response(action, *count),
+        Fault::ThrottleCalls(lasting) => {
+            let bucket = TokenBucket { burst: 1, refill_per_second: 2.0 };
+            let set = |on: bool| lab.call_faults().throttle(EMULATED, on.then_some(bucket));
+            switches.hold(kind, *lasting, set).await;
+        }
+        Fault::LoseAnswers(action, count) => of(lab, action).lose_response(action, *count),
         Fault::FailCalls(action, count) => {
-            let (code, message) = match *action {
-                "GetMetricData" => ("InternalServiceFault", "injected"),
-                _ => ("ServiceUnavailable", "injected"),
+            let code = match *action {
+                "GetMetricData" => "InternalServiceFault",
+                "GetItem" => "InternalServerError",
+                "DescribeServices" | "UpdateService" | "RegisterTaskDefinition" => "ServerException",
+                _ => "ServiceUnavailable",
             };
-            faults.fail_next(action, *count, code, message);
+            of(lab, action).fail_next(action, *count, code, "injected");
         }
         Fault::StaleReads(old, lasting) => {
             switches.hold(kind, *lasting, |on| faults.stale_reads(if on { *old } else { Duration::ZERO })).await;
@@ -73,6 +83,11 @@ pub(crate) async fn inject(lab: &Lab, switches: &Switches, service: &str, fault:
         Fault::KillTask(_) | Fault::StopRelease | Fault::SecondRelease(_) => return Ok(false),
     }
     Ok(true)
+}
+
+/// The faults of an action.
+fn of<'a>(lab: &'a Lab, action: &str) -> &'a Faults {
+    if EMULATED.contains(&action) { lab.call_faults() } else { lab.alb().faults() }
 }
 
 async fn kill(lab: &Lab, function: &str, lasting: Duration) -> Result<bool, LabError> {

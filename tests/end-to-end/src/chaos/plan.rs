@@ -10,6 +10,19 @@ use spillway_lab::functions::FUNCTIONS;
 /// The latest moment at which a fault begins, in milliseconds after the release's start: about as long as one takes.
 const LAST_START_MS: u64 = 16_000;
 
+/// Calls of the functions that can fail or lose their answers: to the load balancer and the metrics, and to the lease table
+/// and ECS.
+const CALLS: [&str; 8] = [
+    "ModifyRule",
+    "DescribeRules",
+    "DescribeTargetHealth",
+    "GetMetricData",
+    "GetItem",
+    "DescribeServices",
+    "UpdateService",
+    "RegisterTaskDefinition",
+];
+
 /// One release, and what happens meanwhile.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -52,6 +65,8 @@ pub enum Fault {
     ThrottleLoadBalancer(Duration),
     /// Few questions for metrics are answered.
     ThrottleMetrics(Duration),
+    /// The lease table and ECS take few calls of the functions.
+    ThrottleCalls(Duration),
     /// No question for metrics is answered.
     DropMetrics(Duration),
     /// The next calls of an action take effect and are not answered.
@@ -78,7 +93,7 @@ pub enum Fault {
 
 impl Fault {
     /// How many kinds there are.
-    pub const KINDS: usize = 14;
+    pub const KINDS: usize = 15;
 
     /// Its name in the report.
     #[must_use]
@@ -87,6 +102,7 @@ impl Fault {
             Self::KillFunction(..) => "function killed",
             Self::ThrottleLoadBalancer(_) => "load balancer's API throttled",
             Self::ThrottleMetrics(_) => "metrics throttled",
+            Self::ThrottleCalls(_) => "lease table and ECS throttled",
             Self::DropMetrics(_) => "metrics down",
             Self::LoseAnswers(..) => "answers lost",
             Self::FailCalls(..) => "calls failed",
@@ -136,19 +152,14 @@ fn version(rng: &mut Rng) -> Version {
 }
 
 fn fault(rng: &mut Rng) -> Fault {
-    match rng.u8(0..19) {
+    match rng.u8(0..22) {
         0..=2 => Fault::KillFunction(pick(rng, &FUNCTIONS), milliseconds(rng, 100, 3000)),
         3 => Fault::ThrottleLoadBalancer(milliseconds(rng, 1000, 6000)),
         4 => Fault::ThrottleMetrics(milliseconds(rng, 1000, 6000)),
         5 => Fault::DropMetrics(milliseconds(rng, 500, 5000)),
-        6 | 7 => Fault::LoseAnswers(
-            pick(rng, &["ModifyRule", "DescribeRules", "DescribeTargetHealth", "GetMetricData"]),
-            rng.usize(1..=3),
-        ),
-        8 => Fault::FailCalls(
-            pick(rng, &["ModifyRule", "DescribeRules", "DescribeTargetHealth", "GetMetricData"]),
-            rng.usize(1..=4),
-        ),
+        6 | 7 | 19 => Fault::LoseAnswers(pick(rng, &CALLS), rng.usize(1..=3)),
+        8 | 20 => Fault::FailCalls(pick(rng, &CALLS), rng.usize(1..=4)),
+        21 => Fault::ThrottleCalls(milliseconds(rng, 1000, 6000)),
         9 => Fault::StaleReads(milliseconds(rng, 300, 2000), milliseconds(rng, 1000, 6000)),
         10 => Fault::SlowPropagation(milliseconds(rng, 300, 3000), milliseconds(rng, 1000, 6000)),
         11 => Fault::KillTask(if rng.bool() { Slot::Blue } else { Slot::Green }),
@@ -183,6 +194,7 @@ impl fmt::Display for Fault {
             Self::KillFunction(name, lasting) => write!(f, "kill {name} for {} s", s(lasting)),
             Self::ThrottleLoadBalancer(lasting) => write!(f, "throttle the load balancer's API for {} s", s(lasting)),
             Self::ThrottleMetrics(lasting) => write!(f, "throttle metrics for {} s", s(lasting)),
+            Self::ThrottleCalls(lasting) => write!(f, "throttle the lease table and ECS for {} s", s(lasting)),
             Self::DropMetrics(lasting) => write!(f, "no metrics for {} s", s(lasting)),
             Self::LoseAnswers(action, count) => write!(f, "lose {count} answers to {action}"),
             Self::FailCalls(action, count) => write!(f, "fail {count} calls of {action}"),

@@ -12,6 +12,9 @@ use super::inject::running;
 const PATIENCE: Duration = Duration::from_mins(2);
 /// A guard is started this often meanwhile: the schedule comes once a minute.
 const GUARD: Duration = Duration::from_secs(15);
+/// The latest that a change of a route reaches users, as [`super::plan`] has it, and a little: until then they are where they
+/// were, whatever the routes say.
+const PROPAGATION: Duration = Duration::from_millis(3500);
 /// The longest that a number of requests is waited for.
 const MEASURING: Duration = Duration::from_secs(20);
 
@@ -87,6 +90,7 @@ async fn at_rest(lab: &Lab, service: &Service<'_>) -> Result<Result<(), String>,
 
 /// The one version that answers that many requests from now on, all of them as well as it can.
 async fn measured(traffic: &Traffic, requests: u64, faulty: &BTreeSet<String>) -> Result<String, String> {
+    sleep(PROPAGATION).await;
     let from_now_on = traffic.watch();
     let enough = eventually(MEASURING, || async {
         let so_far = from_now_on.snapshot();

@@ -246,6 +246,10 @@ fn expressions() -> Vec<Feature> {
         "'text'",
         "true",
         "$states.result.Payload.list = $states.result.Payload.list",
+        "'2026-11-23T10:00:00.000Z' > '2026-11-23T09:59:59.999Z'",
+        "'2026-11-23T10:00:00.000Z' > '2026-11-23T10:00:00.000Z'",
+        "$states.result.Payload.next > 'bake'",
+        "$states.result.Payload.next > 'baker'",
     ];
     let undefined = |text: &str| {
         invoke(
@@ -272,6 +276,8 @@ fn expressions() -> Vec<Feature> {
         ("undefined-in-elements", "$states.result.Payload.two_elements.b"),
         ("undefined-variable", "$nowhere"),
         ("undefined-text", "$string($states.result.Payload.nothing)"),
+        ("later-than-nothing", "$states.result.Payload.next > $states.result.Payload.nothing"),
+        ("later-than-a-number", "$states.result.Payload.next > $states.result.Payload.one"),
         ("no-json", "$parse($states.result.Payload.next)"),
         ("undefined-redrive", "$states.context.Execution.RedriveTime"),
     ] {

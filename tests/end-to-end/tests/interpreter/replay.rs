@@ -54,7 +54,7 @@ pub async fn check(lab: &Lab, table: &str, case: Case) -> Went {
     });
     let created = lab.aws().call_json("AWSStepFunctions.CreateStateMachine", &create).await.unwrap();
     let arn = created["stateMachineArn"].as_str().unwrap();
-    let execution = Emulated::start(lab.aws(), arn, Some("e"), &case.input).await.unwrap();
+    let execution = Emulated::start(lab.aws(), arn, Some(&case.name), &case.input).await.unwrap();
     let outcome = execution.wait(Duration::from_secs(45)).await.unwrap();
 
     let mut items = Items::new("service");
@@ -113,7 +113,7 @@ fn replayed(
 ) -> (Vec<String>, Execution) {
     let mut attempts = attempts(&outcome.events);
     let mut now = Timestamp::now();
-    let mut execution = program.start(arn, "e", case.input.clone(), now);
+    let mut execution = program.start(arn, &case.name, case.input.clone(), now);
     let mut entered = vec![execution.state.to_string()];
     loop {
         let failed = match program.pending(&execution, now) {

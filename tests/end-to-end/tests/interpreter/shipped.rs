@@ -126,7 +126,7 @@ fn paths(value: &Value) -> Vec<Vec<String>> {
 pub fn case(task: &Task, given: &Given, index: usize, values: &BTreeMap<String, String>) -> Case {
     let name = format!("{}-{}-{index}", task.machine, task.state);
     let service = name.clone();
-    let execution = if given.started { "e" } else { "never" };
+    let execution = if given.started { name.as_str() } else { "never" };
     let me = format!("arn:aws:states:us-east-1:000000000000:execution:{name}:{execution}");
     let mut definition: Value = serde_json::from_str(&fill(&task.definition.to_string(), values).unwrap()).unwrap();
 
@@ -134,7 +134,8 @@ pub fn case(task: &Task, given: &Given, index: usize, values: &BTreeMap<String, 
     let (mut variables, mut input) = (Map::new(), Map::new());
     for path in paths(&definition) {
         let leaf = match path.join(".").as_str() {
-            "service" | "states.input.service" | "request.service" | "page.Items.service.S" => json!(service),
+            "service" | "request.service" | "page.Items.service.S" => json!(service),
+            name if name.starts_with("states.") && name.to_lowercase().ends_with("input.service") => json!(service),
             "lease.owner" | "turn.following" | "states.input.detail.executionArn" | "ended" | "page.Items.owner.S" => {
                 json!(me)
             }
@@ -146,6 +147,7 @@ pub fn case(task: &Task, given: &Given, index: usize, values: &BTreeMap<String, 
         };
         match (path[0].as_str(), path.get(1).map(String::as_str)) {
             ("states", Some("input")) => plant(&mut input, &path[2..], &leaf),
+            ("states", Some("context")) if path.len() > 4 && path[3] == "Input" => plant(&mut input, &path[4..], &leaf),
             ("states", _) => {}
             _ => plant(&mut variables, &path, &leaf),
         }

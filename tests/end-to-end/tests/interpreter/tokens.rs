@@ -51,14 +51,14 @@ async fn goes_alike(lab: &Lab, task: &Task, index: usize, ends: Ends) {
     });
     let created = lab.aws().call_json("AWSStepFunctions.CreateStateMachine", &create).await.unwrap();
     let arn = created["stateMachineArn"].as_str().unwrap();
-    let execution = Execution::start(lab.aws(), arn, Some("e"), &case.input).await.unwrap();
+    let execution = Execution::start(lab.aws(), arn, Some(&case.name), &case.input).await.unwrap();
     let written = if ends == Ends::Answered { Some(answered(lab, &case.name).await) } else { None };
     let outcome = execution.wait(PATIENCE).await.unwrap();
 
     let machine = Machine::parse(&machine.to_string()).unwrap_or_else(|error| panic!("{}: {error}", case.name));
     let program = Program::compile(&machine, arn).unwrap_or_else(|error| panic!("{}: {error}", case.name));
     let now = Timestamp::now();
-    let mut ours = program.start(execution.arn(), "e", case.input.clone(), now);
+    let mut ours = program.start(execution.arn(), &case.name, case.input.clone(), now);
     program.waited(&mut ours, now);
     let Pending::Call { arguments: Ok(arguments), callback, timeout_seconds, .. } = program.pending(&ours, now) else {
         panic!("{}: {:?}", case.name, ours.status)

@@ -21,5 +21,8 @@ mod judged;
 /// Where traffic really goes: sticky clients, strangers, slow load balancers, dead slots, testers, and the way back.
 mod traffic;
 
+/// What others hear of it all.
+mod told;
+
 /// What becomes of executions that die, come too late, or come twice.
 mod guarded;

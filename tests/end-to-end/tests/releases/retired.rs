@@ -1,8 +1,10 @@
 use serde_json::json;
 use spillway_end_to_end::{
-    PATIENCE, RATE, assert_all_on, assert_failed, assert_free, assert_retired, assert_succeeded, lab, put, quick, sound,
+    PATIENCE, RATE, assert_all_on, assert_failed, assert_free, assert_retired, assert_succeeded, entered, lab, put,
+    quick, sound,
 };
-use spillway_lab::{Execution, Lab, Slot, Status, Traffic, eventually};
+use spillway_lab::aws::Aws;
+use spillway_lab::{Compute, Dials, Execution, Lab, Service, Slot, Status, Traffic, eventually};
 
 /// The retirement that a release has started: named after it.
 pub(crate) fn retirement(lab: &Lab, release: &Execution) -> Execution {
@@ -89,6 +91,70 @@ async fn and_scales_in_as_before() {
     assert_succeeded(&retirement(&lab, &first).wait(PATIENCE).await.unwrap(), "Superseded");
     assert_eq!(suspended(), [Some(false), Some(false)]);
     assert_eq!(shop.lease().await.unwrap().unwrap()["scaling"], "[]");
+    assert_eq!(traffic.stop().await.failed, 0);
+    lab.stop().await;
+}
+
+/// An Auto Scaling group's least size, what it wants, and whether it moves instances between zones.
+#[derive(Debug, PartialEq)]
+struct Sizes {
+    least: u32,
+    desired: u32,
+    rebalances: bool,
+}
+
+async fn sizes(shop: &Service<'_>, groups: &Aws, slot: Slot) -> Sizes {
+    let name = shop.workload(slot);
+    let named = [("AutoScalingGroupNames.member.1", name.as_str())];
+    let answer = groups.call_query("autoscaling", "2011-01-01", "DescribeAutoScalingGroups", &named).await.unwrap();
+    let size = |field: &str| answer.text_of(field).parse().unwrap();
+    let rebalances = answer.find("SuspendedProcesses").unwrap().text_of("ProcessName") != "AZRebalance";
+    Sizes { least: size("MinSize"), desired: size("DesiredCapacity"), rebalances }
+}
+
+/// While a release goes on no policy scales either group below what it has: their least sizes are that. Promoted or aborted, the
+/// least sizes are what they were before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn and_groups_have_their_floors_back() {
+    let lab = lab().await;
+    let shop = lab.service("shop").compute(Compute::AutoScaling).start().await.unwrap();
+    let groups = Aws::new(lab.auto_scaling_url());
+    let blue = shop.workload(Slot::Blue);
+    let set = async |field: &str, size: &str| {
+        let sizes = [("AutoScalingGroupName", blue.as_str()), (field, size)];
+        groups.call_query("autoscaling", "2011-01-01", "UpdateAutoScalingGroup", &sizes).await
+    };
+    set("MinSize", "1").await.unwrap();
+    let mut definition = quick(&shop).await;
+    definition["strategy"]["approval_at"] = json!([10]);
+    definition["retirement"]["window_seconds"] = json!(5);
+    put(&shop, &definition).await;
+    let traffic = Traffic::start(&shop.url(), RATE, 0);
+    let held = Sizes { least: 2, desired: 2, rebalances: false };
+    let free = |desired: u32| Sizes { least: desired.min(1), desired, rebalances: true };
+
+    for (version, word) in [("2", "abort"), ("3", "approve")] {
+        shop.publish_launch_template_version(version, Dials::version(format!("v{version}")));
+        let release = shop.release(&json!({"launch_template_version": version})).await.unwrap();
+        entered(&release, "EvaluateHealth").await;
+        for slot in [Slot::Blue, Slot::Green] {
+            assert_eq!(sizes(&shop, &groups, slot).await, held, "{slot:?} during {version}");
+        }
+        // What a scaling policy would ask for.
+        assert_eq!(set("DesiredCapacity", "1").await.unwrap_err().code, "ValidationError");
+        shop.command(word).await.unwrap();
+        let outcome = release.wait(PATIENCE).await.unwrap();
+        let (live, idle) = if word == "abort" { (Slot::Blue, Slot::Green) } else { (Slot::Green, Slot::Blue) };
+        if word == "abort" {
+            assert_failed(&outcome, "RolledBack");
+        } else {
+            assert_succeeded(&outcome, "Promoted");
+        }
+        assert_succeeded(&retirement(&lab, &release).wait(PATIENCE).await.unwrap(), "Retired");
+        assert_eq!(sizes(&shop, &groups, live).await, free(2), "{live:?} after {version}");
+        assert_eq!(sizes(&shop, &groups, idle).await, free(0), "{idle:?} after {version}");
+        assert_eq!(shop.lease().await.unwrap().unwrap()["scaling"], "[]");
+    }
     assert_eq!(traffic.stop().await.failed, 0);
     lab.stop().await;
 }

@@ -50,18 +50,30 @@ pub struct TokenBucket {
 
 /// Which API an action belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Service {
+pub enum Service {
+    /// Elastic Load Balancing, version 2.
     Elbv2,
+    /// CloudWatch.
     CloudWatch,
+    /// One that is served elsewhere, with faults of its own.
+    Other,
 }
 
 /// What the faults have decided about a call.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// Serve it; afterwards close the connection without an answer if told so.
-    Serve { lose_response: bool },
+pub enum Fate {
+    /// Serve it.
+    Serve {
+        /// Afterwards close the connection without an answer.
+        lose_response: bool,
+    },
     /// Do nothing and answer this error.
-    Fail { code: String, message: String },
+    Fail {
+        /// The error's code.
+        code: String,
+        /// What it says.
+        message: String,
+    },
 }
 
 /// When the data of a metric can be seen, and how much of them.
@@ -242,7 +254,8 @@ impl Faults {
         self.lock().page_size = points;
     }
 
-    pub(crate) fn decide(&self, service: Service, action: &str, now: Instant) -> Fate {
+    /// What becomes of a call that comes now.
+    pub fn decide(&self, service: Service, action: &str, now: Instant) -> Fate {
         let mut switches = self.lock();
         if let Some(failure) = switches.failures.iter_mut().find(|failure| failure.action == action && failure.left > 0)
         {

@@ -44,5 +44,5 @@ mod visible;
 
 pub use alb::{Alb, StartError, free_port};
 pub use counts::{ApiCall, Counts, ElbCounts};
-pub use faults::{Actions, Faults, TokenBucket};
+pub use faults::{Actions, Fate, Faults, Service, TokenBucket};
 pub use settings::Settings;
