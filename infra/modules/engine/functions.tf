@@ -38,7 +38,7 @@ resource "aws_iam_role_policy" "functions" {
 
 resource "aws_lambda_function" "this" {
   #checkov:skip=CKV_AWS_115:A limit of its own would take concurrency from the account, and a rollback that is throttled by it helps nobody; an alarm tells of throttling.
-  #checkov:skip=CKV_AWS_116:A dead-letter queue is for asynchronous invocations; the machines invoke and wait for the answer.
+  #checkov:skip=CKV_AWS_116:The machines invoke and wait for the answer; what is invoked by events, announce, has a destination for what fails.
   #checkov:skip=CKV_AWS_117:The functions call AWS's APIs alone; a VPC would add endpoints that can fail, and takes nothing away.
   #checkov:skip=CKV_AWS_272:Whoever may sign may also deploy here; the packages' hashes are in the plan.
   for_each = local.functions

@@ -8,11 +8,13 @@ locals {
   region    = data.aws_region.current.region
   here      = "${local.region}:${local.account}"
 
-  functions = toset(["evaluate-health", "plan-release", "prepare-candidate", "rollback", "shift-weight", "teardown"])
+  functions = toset(["announce", "evaluate-health", "plan-release", "prepare-candidate", "rollback", "shift-weight", "teardown"])
   machines  = toset(["guard", "release", "retire", "rollback"])
 
   lease_table = "${var.name}-leases"
   page_topic  = "${var.name}-pages"
+
+  unannounced_queue = "${var.name}-unannounced"
 
   # By name, since machines name each other, and policies and patterns name them all.
   machine_arns   = { for name in local.machines : name => "arn:${local.partition}:states:${local.here}:stateMachine:${var.name}-${name}" }
@@ -34,6 +36,7 @@ module "permissions" {
   account_id         = local.account
   lease_table        = local.lease_table
   page_topic         = local.page_topic
+  unannounced_queue  = local.unannounced_queue
   parameter_prefix   = var.parameter_prefix
   hook_function_arns = var.hook_function_arns
   managed_arns       = var.managed_arns

@@ -73,6 +73,13 @@ locals {
       period      = 300, periods = 1, points = 1
       comparison  = "GreaterThanOrEqualToThreshold", threshold = 1
     }
+    unannounced = {
+      description = "A lifecycle event could not be told; the queue ${local.unannounced_queue} has it. Releases and pages do not wait for it."
+      page        = false
+      metrics     = [{ namespace = "AWS/SQS", name = "ApproximateNumberOfMessagesVisible", stat = "Maximum", dimensions = { QueueName = local.unannounced_queue } }]
+      period      = 300, periods = 1, points = 1
+      comparison  = "GreaterThanOrEqualToThreshold", threshold = 1
+    }
     page_undelivered = {
       description = "A page could not be delivered to a subscriber."
       page        = false

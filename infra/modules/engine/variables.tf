@@ -224,6 +224,7 @@ variable "alarms" {
     "rollback_erring",
     "rollback_failed",
     "throttled",
+    "unannounced",
     "undelivered",
   ]
   nullable = false
@@ -231,9 +232,9 @@ variable "alarms" {
   validation {
     condition = length(setsubtract(var.alarms, [
       "guard_failing", "guard_silent", "page_undelivered", "release_died", "retirement_failed", "rollback_erring",
-      "rollback_failed", "throttled", "undelivered",
+      "rollback_failed", "throttled", "unannounced", "undelivered",
     ])) == 0
-    error_message = "alarms takes guard_failing, guard_silent, page_undelivered, release_died, retirement_failed, rollback_erring, rollback_failed, throttled and undelivered."
+    error_message = "alarms takes guard_failing, guard_silent, page_undelivered, release_died, retirement_failed, rollback_erring, rollback_failed, throttled, unannounced and undelivered."
   }
 }
 

@@ -11,8 +11,9 @@ locals {
   tags      = merge(var.tags, { "spillway:engine" = local.name })
 
   metric_namespace = "Spillway/${local.name}"
-  held             = contains(var.events, "held")
-  rule_arns        = [for name in keys(local.rules) : "arn:${local.partition}:events:${local.here}:rule/${local.name}-release-${replace(name, "_", "-")}"]
+  told             = length(var.events) > 0 && length(var.severities) > 0 ? 1 : 0
+  rule_arn         = "arn:${local.partition}:events:${local.here}:rule/${local.name}-release-events"
+  publisher_arn    = "arn:${local.partition}:states:${local.here}:stateMachine:${local.name}-publisher"
 }
 
 resource "aws_sns_topic" "releases" {
@@ -21,28 +22,32 @@ resource "aws_sns_topic" "releases" {
   tags              = local.tags
 }
 
-resource "aws_sns_topic_policy" "releases" {
-  count = length(var.events) > 0 ? 1 : 0
+resource "aws_sns_topic" "chat" {
+  count = var.slack == null ? 0 : local.told
 
-  arn = aws_sns_topic.releases.arn
+  name              = "${local.name}-releases-chat"
+  kms_master_key_id = var.kms_key_arn
+  tags              = local.tags
+}
+
+# The publisher publishes with its role's permission; the rule, with this one.
+resource "aws_sns_topic_policy" "chat" {
+  count = var.slack == null ? 0 : local.told
+
+  arn = aws_sns_topic.chat[0].arn
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
-      for sender in [
-        { sid = "FromTheRules", service = "events.amazonaws.com", sources = local.rule_arns },
-        { sid = "FromTheAlarm", service = "cloudwatch.amazonaws.com", sources = local.held ? ["arn:${local.partition}:cloudwatch:${local.here}:alarm:${local.name}-release-held"] : [] },
-        ] : {
-        Sid       = sender.sid
-        Effect    = "Allow"
-        Principal = { Service = sender.service }
-        Action    = "sns:Publish"
-        Resource  = aws_sns_topic.releases.arn
-        Condition = {
-          StringEquals = { "aws:SourceAccount" = local.account }
-          ArnEquals    = { "aws:SourceArn" = sender.sources }
-        }
-      } if length(sender.sources) > 0
-    ]
+    Statement = [{
+      Sid       = "FromTheRule"
+      Effect    = "Allow"
+      Principal = { Service = "events.amazonaws.com" }
+      Action    = "sns:Publish"
+      Resource  = aws_sns_topic.chat[0].arn
+      Condition = {
+        StringEquals = { "aws:SourceAccount" = local.account }
+        ArnEquals    = { "aws:SourceArn" = local.rule_arn }
+      }
+    }]
   })
 }
 

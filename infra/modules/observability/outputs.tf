@@ -8,9 +8,9 @@ output "undelivered_queue_arn" {
   value       = aws_sqs_queue.undelivered.arn
 }
 
-output "rule_arns" {
-  description = "ARNs of the rules, by event."
-  value       = { for name, rule in aws_cloudwatch_event_rule.this : name => rule.arn }
+output "rule_arn" {
+  description = "ARN of the rule that lets events through; null where nothing is told of."
+  value       = one(aws_cloudwatch_event_rule.events[*].arn)
 }
 
 output "metric_namespace" {

@@ -44,7 +44,7 @@ resource "aws_chatbot_slack_channel_configuration" "this" {
   iam_role_arn       = aws_iam_role.slack[0].arn
   slack_channel_id   = var.slack.channel_id
   slack_team_id      = var.slack.team_id
-  sns_topic_arns     = [aws_sns_topic.releases.arn, var.engine.page_topic_arn]
+  sns_topic_arns     = concat(aws_sns_topic.chat[*].arn, [var.engine.page_topic_arn])
   logging_level      = "ERROR"
   # Without one, nothing bounds what a member of the channel may do but AdministratorAccess.
   guardrail_policy_arns = ["arn:${local.partition}:iam::aws:policy/CloudWatchReadOnlyAccess"]

@@ -5,7 +5,6 @@ variable "engine" {
     state_machine_arns = map(string)
     page_topic_arn     = string
     log_group_names    = map(string)
-    function_role_arns = map(string)
   })
   nullable = false
 
@@ -17,11 +16,6 @@ variable "engine" {
   validation {
     condition     = length(setsubtract(["evaluate-health", "shift-weight", "rollback", "machine/release"], keys(var.engine.log_group_names))) == 0
     error_message = "engine.log_group_names must have the functions and, with \"machine/\" before their names, the machines."
-  }
-
-  validation {
-    condition     = length(setsubtract(["shift-weight", "rollback"], keys(var.engine.function_role_arns))) == 0
-    error_message = "engine.function_role_arns must have shift-weight and rollback."
   }
 }
 
@@ -38,14 +32,26 @@ variable "tags" {
 }
 
 variable "events" {
-  description = "What the topic is told of; the module's README tells of each."
+  description = "Types of lifecycle events that are told of; docs/events.md tells of each."
   type        = set(string)
-  default     = ["died", "held", "page", "promoted", "refused", "rolled_back", "shifted", "started", "undone"]
+  default     = ["approval-needed", "held", "page", "promoted", "refused", "retired", "rolled-back", "shifted", "started"]
   nullable    = false
 
   validation {
-    condition     = length(setsubtract(var.events, ["died", "held", "page", "promoted", "refused", "rolled_back", "shifted", "started", "undone"])) == 0
-    error_message = "events takes died, held, page, promoted, refused, rolled_back, shifted, started and undone."
+    condition     = length(setsubtract(var.events, ["approval-needed", "held", "page", "promoted", "refused", "retired", "rolled-back", "shifted", "started"])) == 0
+    error_message = "events takes approval-needed, held, page, promoted, refused, retired, rolled-back, shifted and started."
+  }
+}
+
+variable "severities" {
+  description = "Severities of lifecycle events that are told of."
+  type        = set(string)
+  default     = ["critical", "info", "warning"]
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(var.severities, ["critical", "info", "warning"])) == 0
+    error_message = "severities takes critical, info and warning."
   }
 }
 

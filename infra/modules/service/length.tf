@@ -24,7 +24,7 @@ locals {
   hooked_seconds = local.hook_seconds.after_step * (length(local.steps) + 1) + local.hook_seconds.before_promotion
 
   worst_case_events = (
-    14 * (floor(var.readiness.timeout_seconds / var.readiness.poll_seconds) + floor((local.longest_exposed + var.readiness.warm_up_seconds) / local.check) + 400 + 200) + 400 +
+    14 * (floor(var.readiness.timeout_seconds / var.readiness.poll_seconds) + floor((local.longest_exposed + var.readiness.warm_up_seconds) / local.check) + 400 + 200) + 850 +
     24 * (floor(local.hooked_seconds / local.check) + floor(local.before_seconds / var.readiness.poll_seconds))
   )
   worst_case_seconds = var.readiness.timeout_seconds + var.readiness.warm_up_seconds + local.longest_exposed + local.hooked_seconds + local.before_seconds

@@ -11,13 +11,14 @@ use crate::source::{self, Source, names};
 
 /// The SDK's crates and their services' prefixes in IAM.
 /// <https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>.
-const SERVICES: [(&str, &str); 11] = [
+const SERVICES: [(&str, &str); 12] = [
     ("aws_sdk_applicationautoscaling", "application-autoscaling"),
     ("aws_sdk_autoscaling", "autoscaling"),
     ("aws_sdk_cloudwatch", "cloudwatch"),
     ("aws_sdk_dynamodb", "dynamodb"),
     ("aws_sdk_ecs", "ecs"),
     ("aws_sdk_elasticloadbalancingv2", "elasticloadbalancing"),
+    ("aws_sdk_eventbridge", "events"),
     ("aws_sdk_iam", "iam"),
     ("aws_sdk_lambda", "lambda"),
     ("aws_sdk_sfn", "states"),

@@ -62,6 +62,7 @@ fn call(task: &Task) -> Result<(String, String), String> {
             Some(name) => named("function/", name, "_arn"),
             None => Ok("hooks".to_owned()),
         },
+        ("events", "putEvents") if events_are_ours(&task.arguments) => Ok("event_bus".to_owned()),
         ("ssm", "getParameter") if argument("Name").starts_with("{% '${parameter_prefix}' & ") => {
             Ok("parameters".to_owned())
         }
@@ -78,6 +79,13 @@ fn call(task: &Task) -> Result<(String, String), String> {
     let operation = if (service, operation) == ("lambda", "invoke") { "invokeFunction" } else { operation };
     let (first, rest) = operation.split_at(1);
     Ok((format!("{service}:{}{rest}", first.to_uppercase()), scope))
+}
+
+/// Whether all events are put on the default bus, from the source that the role may put them from.
+fn events_are_ours(arguments: &Value) -> bool {
+    let entries = arguments["Entries"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let ours = |entry: &Value| entry["Source"] == "spillway" && entry.get("EventBusName").is_none();
+    !entries.is_empty() && entries.iter().all(ours)
 }
 
 fn placeholder(text: &str) -> Option<&str> {

@@ -122,6 +122,7 @@ fn variables() -> Value {
         "account_id": "123456789012",
         "lease_table": "spillway-leases",
         "page_topic": "spillway-pages",
+        "unannounced_queue": "spillway-unannounced",
         "parameter_prefix": "/spillway/services/",
         "hook_function_arns": arn("lambda", "function:smoke"),
         "kms_key_arn": "arn:aws:kms:eu-west-1:123456789012:key/0a",
@@ -346,6 +347,11 @@ mod reading {
                 r#"{"states:StartExecution": {"machine/retire"}}"#,
             ),
             (
+                "events:putEvents",
+                json!({"Entries": [{"Source": "spillway"}]}),
+                r#"{"events:PutEvents": {"event_bus"}}"#,
+            ),
+            (
                 "aws-sdk:dynamodb:updateItem.waitForTaskToken",
                 json!({"TableName": "${lease_table}"}),
                 r#"{"dynamodb:UpdateItem": {"lease_table"}}"#,
@@ -363,6 +369,9 @@ mod reading {
             ("states:startExecution.sync:2", json!({"StateMachineArn": "${retire_state_machine_arn}"})),
             ("aws-sdk:dynamodb:putItem", json!({"TableName": "others"})),
             ("aws-sdk:ecs:deleteService", json!({})),
+            ("events:putEvents", json!({"Entries": [{"Source": "others"}]})),
+            ("events:putEvents", json!({"Entries": [{"Source": "spillway", "EventBusName": "others"}]})),
+            ("events:putEvents", json!({"Entries": []})),
         ] {
             assert!(machine(&format!("arn:aws:states:::{resource}"), arguments).is_err(), "{resource}");
         }

@@ -26,12 +26,19 @@ locals {
       ]
     },
     {
-      any         = [{ suffix = "", resources = ["*"], condition = null }]
-      hooks       = [{ suffix = "", resources = var.hook_function_arns, condition = null }]
-      key         = [{ suffix = "", resources = local.key, condition = null }]
-      lease_index = [{ suffix = "", resources = ["${local.table}/index/owner"], condition = null }]
-      lease_table = [{ suffix = "", resources = [local.table], condition = null }]
-      page_topic  = [{ suffix = "", resources = ["${local.arn}:sns:${local.here}:${var.page_topic}"], condition = null }]
+      any = [{ suffix = "", resources = ["*"], condition = null }]
+      # Nobody else's events.
+      event_bus = [{
+        suffix    = ""
+        resources = ["${local.arn}:events:${local.here}:event-bus/default"]
+        condition = { StringEquals = { "events:source" = "spillway" } }
+      }]
+      hooks             = [{ suffix = "", resources = var.hook_function_arns, condition = null }]
+      key               = [{ suffix = "", resources = local.key, condition = null }]
+      lease_index       = [{ suffix = "", resources = ["${local.table}/index/owner"], condition = null }]
+      lease_table       = [{ suffix = "", resources = [local.table], condition = null }]
+      unannounced_queue = [{ suffix = "", resources = ["${local.arn}:sqs:${local.here}:${var.unannounced_queue}"], condition = null }]
+      page_topic        = [{ suffix = "", resources = ["${local.arn}:sns:${local.here}:${var.page_topic}"], condition = null }]
       parameters = [{
         suffix    = ""
         resources = ["${local.arn}:ssm:${local.here}:parameter${var.parameter_prefix}*"]

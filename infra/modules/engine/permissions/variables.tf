@@ -39,6 +39,12 @@ variable "page_topic" {
   nullable    = false
 }
 
+variable "unannounced_queue" {
+  description = "The name of the queue for what could not be told of."
+  type        = string
+  nullable    = false
+}
+
 variable "parameter_prefix" {
   description = "The path before a service's name in the parameter store."
   type        = string

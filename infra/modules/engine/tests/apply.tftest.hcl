@@ -40,6 +40,14 @@ mock_provider "aws" {
 }
 
 override_resource {
+  target = aws_lambda_function.this["announce"]
+  values = {
+    arn           = "arn:aws:lambda:eu-west-1:123456789012:function:spillway-announce"
+    qualified_arn = "arn:aws:lambda:eu-west-1:123456789012:function:spillway-announce:7"
+  }
+}
+
+override_resource {
   target = aws_lambda_function.this["evaluate-health"]
   values = {
     arn           = "arn:aws:lambda:eu-west-1:123456789012:function:spillway-evaluate-health"
@@ -130,7 +138,7 @@ run "it_can_be_applied" {
   }
 
   assert {
-    condition     = keys(output.function_names) == ["evaluate-health", "plan-release", "prepare-candidate", "rollback", "shift-weight", "teardown"] && output.function_names["teardown"] == "spillway-teardown"
+    condition     = keys(output.function_names) == ["announce", "evaluate-health", "plan-release", "prepare-candidate", "rollback", "shift-weight", "teardown"] && output.function_names["teardown"] == "spillway-teardown"
     error_message = "The functions' names are not the documented ones."
   }
 

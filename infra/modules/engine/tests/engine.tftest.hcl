@@ -42,6 +42,15 @@ mock_provider "aws" {
 }
 
 override_resource {
+  target          = aws_lambda_function.this["announce"]
+  override_during = plan
+  values = {
+    arn           = "arn:aws:lambda:eu-west-1:123456789012:function:spillway-announce"
+    qualified_arn = "arn:aws:lambda:eu-west-1:123456789012:function:spillway-announce:7"
+  }
+}
+
+override_resource {
   target          = aws_lambda_function.this["evaluate-health"]
   override_during = plan
   values = {
@@ -200,7 +209,7 @@ run "functions_are_small_and_pinned" {
   }
 
   assert {
-    condition     = length(distinct(values(aws_iam_role.functions)[*].name)) == 6 && alltrue([for name, role in aws_iam_role.functions : role.name == "spillway-${name}"])
+    condition     = length(distinct(values(aws_iam_role.functions)[*].name)) == 7 && alltrue([for name, role in aws_iam_role.functions : role.name == "spillway-${name}"])
     error_message = "The functions do not have a role each."
   }
 
@@ -350,6 +359,78 @@ run "the_guard_is_started_by_ends_and_on_a_schedule" {
   }
 }
 
+run "beginnings_ends_and_pages_are_announced" {
+  command = plan
+
+  assert {
+    condition = { for name, rule in aws_cloudwatch_event_rule.announce : name => jsondecode(rule.event_pattern).detail } == {
+      begun = {
+        status          = ["RUNNING"]
+        stateMachineArn = ["arn:aws:states:eu-west-1:123456789012:stateMachine:spillway-release", "arn:aws:states:eu-west-1:123456789012:stateMachine:spillway-release:live"]
+      }
+      ended = {
+        status = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+        stateMachineArn = flatten([
+          for name in ["release", "retire", "rollback"] : [
+            "arn:aws:states:eu-west-1:123456789012:stateMachine:spillway-${name}", "arn:aws:states:eu-west-1:123456789012:stateMachine:spillway-${name}:live",
+          ]
+        ])
+      }
+    }
+    error_message = "Other executions are announced than releases that begin, and all that end."
+  }
+
+  assert {
+    condition = alltrue([
+      for target in values(aws_cloudwatch_event_target.announce) :
+      target.arn == "arn:aws:lambda:eu-west-1:123456789012:function:spillway-announce" && target.dead_letter_config[0].arn == aws_sqs_queue.unannounced.arn
+    ])
+    error_message = "A rule does not invoke announce, or has no dead-letter queue."
+  }
+
+  assert {
+    condition = (
+      aws_sns_topic_subscription.announce.endpoint == "arn:aws:lambda:eu-west-1:123456789012:function:spillway-announce" &&
+      jsondecode(aws_sns_topic_subscription.announce.filter_policy) == { execution = [{ exists = true }] } && aws_sns_topic_subscription.announce.filter_policy_scope == "MessageBody"
+    )
+    error_message = "announce does not hear of the machines' pages alone."
+  }
+
+  # What the machines page with has the field that the subscription asks for.
+  assert {
+    condition = alltrue(flatten([
+      for machine in values(aws_sfn_state_machine.this) : [
+        for state in values(jsondecode(machine.definition).States) : can(state.Arguments.Message.execution)
+        if try(state.Resource, "") == "arn:aws:states:::sns:publish"
+      ]
+    ]))
+    error_message = "A page does not tell its execution."
+  }
+
+  assert {
+    condition = { for permission in concat(values(aws_lambda_permission.announce), [aws_lambda_permission.announce_pages]) : permission.source_arn => permission.principal } == {
+      "arn:aws:events:eu-west-1:123456789012:rule/spillway-announce-begun" = "events.amazonaws.com"
+      "arn:aws:events:eu-west-1:123456789012:rule/spillway-announce-ended" = "events.amazonaws.com"
+      (aws_sns_topic.pages.arn)                                            = "sns.amazonaws.com"
+    }
+    error_message = "Others than the rules and the topic may invoke announce."
+  }
+
+  assert {
+    condition     = aws_lambda_function_event_invoke_config.announce.maximum_retry_attempts == 2 && aws_lambda_function_event_invoke_config.announce.destination_config[0].on_failure[0].destination == aws_sqs_queue.unannounced.arn
+    error_message = "What announce cannot tell is not kept."
+  }
+
+  assert {
+    condition = {
+      for statement in jsondecode(aws_sqs_queue_policy.unannounced.policy).Statement : statement.Principal.Service => statement.Condition.ArnEquals["aws:SourceArn"] } == {
+      "events.amazonaws.com" = ["arn:aws:events:eu-west-1:123456789012:rule/spillway-announce-begun", "arn:aws:events:eu-west-1:123456789012:rule/spillway-announce-ended"]
+      "sns.amazonaws.com"    = ["arn:aws:sns:eu-west-1:123456789012:spillway-pages"]
+    }
+    error_message = "The queue takes messages of others than the rules and the topic."
+  }
+}
+
 run "every_alarm_is_there_and_the_urgent_ones_page" {
   command = plan
 
@@ -367,6 +448,7 @@ run "every_alarm_is_there_and_the_urgent_ones_page" {
       rollback_erring   = true
       rollback_failed   = true
       throttled         = false
+      unannounced       = false
       undelivered       = true
     }
     error_message = "Other alarms page than the documented ones."
@@ -411,6 +493,7 @@ run "every_alarm_is_there_and_the_urgent_ones_page" {
       rollback_erring   = "Errors/300 >= 5 1/1"
       rollback_failed   = "RollbackFailed/60 >= 1 1/1"
       throttled         = "Throttles/300 >= 1 2/2"
+      unannounced       = "ApproximateNumberOfMessagesVisible/300 >= 1 1/1"
       undelivered       = "ApproximateNumberOfMessagesVisible/300 >= 1 1/1"
     }
     error_message = "An alarm watches something else than is documented."

@@ -15,6 +15,14 @@ mock_provider "aws" {
     defaults = { arn = "arn:aws:sns:eu-west-1:123456789012:spillway-releases" }
   }
 
+  mock_resource "aws_cloudwatch_event_rule" {
+    defaults = { arn = "arn:aws:events:eu-west-1:123456789012:rule/spillway-release-events" }
+  }
+
+  mock_resource "aws_sfn_state_machine" {
+    defaults = { arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:spillway-publisher" }
+  }
+
   mock_resource "aws_sqs_queue" {
     defaults = { arn = "arn:aws:sqs:eu-west-1:123456789012:spillway-releases-undelivered" }
   }
@@ -37,7 +45,6 @@ variables {
       { for name in ["evaluate-health", "plan-release", "prepare-candidate", "rollback", "shift-weight", "teardown"] : name => "/aws/lambda/spillway-${name}" },
       { for name in ["guard", "release", "retire", "rollback"] : "machine/${name}" => "/aws/vendedlogs/states/spillway-${name}" },
     )
-    function_role_arns = { for name in ["evaluate-health", "plan-release", "prepare-candidate", "rollback", "shift-weight", "teardown"] : name => "arn:aws:iam::123456789012:role/spillway-${name}" }
   }
 }
 
@@ -56,7 +63,7 @@ run "it_can_be_applied_with_everything" {
   }
 
   assert {
-    condition     = length(output.rule_arns) == 8 && output.trail_bucket != null
-    error_message = "Rules or the trail's bucket are not told of."
+    condition     = output.rule_arn != null && output.trail_bucket != null
+    error_message = "The rule or the trail's bucket is not told of."
   }
 }

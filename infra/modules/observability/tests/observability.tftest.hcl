@@ -17,6 +17,10 @@ mock_provider "aws" {
     defaults = { arn = "arn:aws:sns:eu-west-1:123456789012:spillway-releases" }
   }
 
+  mock_resource "aws_sfn_state_machine" {
+    defaults = { arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:spillway-publisher" }
+  }
+
   mock_resource "aws_sqs_queue" {
     defaults = { arn = "arn:aws:sqs:eu-west-1:123456789012:spillway-releases-undelivered" }
   }
@@ -39,7 +43,6 @@ variables {
       { for name in ["evaluate-health", "plan-release", "prepare-candidate", "rollback", "shift-weight", "teardown"] : name => "/aws/lambda/spillway-${name}" },
       { for name in ["guard", "release", "retire", "rollback"] : "machine/${name}" => "/aws/vendedlogs/states/spillway-${name}" },
     )
-    function_role_arns = { for name in ["evaluate-health", "plan-release", "prepare-candidate", "rollback", "shift-weight", "teardown"] : name => "arn:aws:iam::123456789012:role/spillway-${name}" }
   }
 }
 
@@ -47,62 +50,56 @@ run "releases_are_told_of" {
   command = plan
 
   assert {
-    condition     = keys(aws_cloudwatch_event_rule.this) == ["died", "page", "promoted", "refused", "rolled_back", "shifted", "started", "undone"]
-    error_message = "A rule is missing."
-  }
-
-  assert {
-    condition = jsondecode(aws_cloudwatch_event_rule.this["started"].event_pattern) == {
-      source      = ["aws.states"]
-      detail-type = ["Step Functions Execution Status Change"]
+    condition = jsondecode(aws_cloudwatch_event_rule.events[0].event_pattern) == {
+      source = ["spillway"]
       detail = {
-        status = ["RUNNING"]
-        stateMachineArn = [
-          "arn:aws:states:eu-west-1:123456789012:stateMachine:spillway-release",
-          "arn:aws:states:eu-west-1:123456789012:stateMachine:spillway-release:live",
-        ]
+        release = { execution = [
+          { prefix = "arn:aws:states:eu-west-1:123456789012:execution:spillway-release:" },
+          { prefix = "arn:aws:states:eu-west-1:123456789012:execution:spillway-retire:" },
+          { prefix = "arn:aws:states:eu-west-1:123456789012:execution:spillway-rollback:" },
+        ] }
+        type     = ["approval-needed", "held", "page", "promoted", "refused", "retired", "rolled-back", "shifted", "started"]
+        severity = ["critical", "info", "warning"]
       }
     }
-    error_message = "The start of a release is not what is told of."
+    error_message = "Other events are told of than all of this engine's."
   }
 
   assert {
-    condition = {
-      for name in ["promoted", "rolled_back", "refused", "undone", "died", "page"] :
-      name => [jsondecode(aws_cloudwatch_event_rule.this[name].event_pattern).detail.status, length(jsondecode(aws_cloudwatch_event_rule.this[name].event_pattern).detail.stateMachineArn)]
-      } == {
-      promoted    = [["SUCCEEDED"], 2]
-      rolled_back = [["FAILED"], 2]
-      refused     = [["FAILED"], 2]
-      undone      = [["SUCCEEDED"], 2]
-      died        = [["ABORTED", "TIMED_OUT"], 4]
-      page        = [["FAILED"], 4]
+    condition     = aws_cloudwatch_event_target.text[0].arn == aws_sfn_state_machine.publisher[0].arn && aws_cloudwatch_event_target.text[0].dead_letter_config[0].arn == aws_sqs_queue.undelivered.arn && length(aws_cloudwatch_event_target.chat) == 0
+    error_message = "An event does not go to the publisher alone, or has no dead-letter queue."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_event_rule.events[0].name == "spillway-release-events" && jsondecode(aws_sqs_queue_policy.undelivered[0].policy).Statement[0].Condition.ArnEquals["aws:SourceArn"] == "arn:aws:events:eu-west-1:123456789012:rule/spillway-release-events"
+    error_message = "The queue does not take what the rule cannot deliver, or takes others'."
+  }
+}
+
+run "messages_are_the_events_text" {
+  command = plan
+
+  assert {
+    condition = jsondecode(aws_sfn_state_machine.publisher[0].definition).States.Publish.Arguments == {
+      TopicArn = "arn:aws:sns:eu-west-1:123456789012:spillway-releases"
+      Subject  = "{% 'Spillway: ' & $states.input.detail.service & ' ' & $states.input.detail.type %}"
+      Message  = "{% $states.input.detail.text %}"
+      MessageAttributes = {
+        type     = { DataType = "String", StringValue = "{% $states.input.detail.type %}" }
+        severity = { DataType = "String", StringValue = "{% $states.input.detail.severity %}" }
+      }
     }
-    error_message = "An ending is told of by other statuses or machines."
+    error_message = "What is published is not the event's text."
   }
 
   assert {
-    condition     = jsondecode(aws_cloudwatch_event_rule.this["promoted"].event_pattern).detail["$or"][0] == { output = [{ wildcard = "*\"promoted\"*" }] } && jsondecode(aws_cloudwatch_event_rule.this["undone"].event_pattern).detail["$or"][0] == { output = [{ wildcard = "*\"rolled_back\"*" }] }
-    error_message = "A promotion or an undo is told by another outcome."
-  }
-
-  # No ending is told of twice.
-  assert {
-    condition = toset(jsondecode(aws_cloudwatch_event_rule.this["refused"].event_pattern).detail.error[0].anything-but) == toset(concat(
-      jsondecode(aws_cloudwatch_event_rule.this["rolled_back"].event_pattern).detail["$or"][0].error,
-      jsondecode(aws_cloudwatch_event_rule.this["page"].event_pattern).detail.error,
-    ))
-    error_message = "What is refused is not what neither rolled back nor failed to."
+    condition     = jsondecode(aws_iam_role_policy.publisher[0].policy).Statement == [{ Sid = "Publish", Effect = "Allow", Action = ["sns:Publish"], Resource = ["arn:aws:sns:eu-west-1:123456789012:spillway-releases"] }]
+    error_message = "The publisher may do more than publish to its topic."
   }
 
   assert {
-    condition = jsondecode(aws_cloudwatch_event_rule.this["shifted"].event_pattern).detail == {
-      eventSource  = ["elasticloadbalancing.amazonaws.com"]
-      eventName    = ["ModifyListener", "ModifyRule"]
-      errorCode    = [{ exists = false }]
-      userIdentity = { sessionContext = { sessionIssuer = { arn = ["arn:aws:iam::123456789012:role/spillway-rollback", "arn:aws:iam::123456789012:role/spillway-shift-weight"] } } }
-    }
-    error_message = "A shift is not what the two functions' roles do to routes."
+    condition     = jsondecode(aws_iam_role_policy.rule[0].policy).Statement[0].Resource == ["arn:aws:states:eu-west-1:123456789012:stateMachine:spillway-publisher"] && jsondecode(aws_iam_role.rule[0].assume_role_policy).Statement[0].Condition.ArnEquals["aws:SourceArn"] == "arn:aws:events:eu-west-1:123456789012:rule/spillway-release-events"
+    error_message = "The rule may start something else than the publisher, or something else may."
   }
 }
 
@@ -112,20 +109,10 @@ run "what_is_waited_for_exists" {
 
   assert {
     condition = alltrue([
-      for error in concat(
-        jsondecode(aws_cloudwatch_event_rule.this["rolled_back"].event_pattern).detail["$or"][0].error,
-        jsondecode(aws_cloudwatch_event_rule.this["page"].event_pattern).detail.error,
-      ) : jsondecode(file("../../../statemachine/release.asl.json")).States[error].Error == error
+      for type in jsondecode(aws_cloudwatch_event_rule.events[0].event_pattern).detail.type :
+      strcontains(file("../../../functions/core/src/event/mod.rs"), "=> \"${type}\"")
     ])
-    error_message = "A release ends in other errors."
-  }
-
-  assert {
-    condition = (
-      jsondecode(aws_cloudwatch_event_rule.this["promoted"].event_pattern).detail["$or"][0].output[0].wildcard == "*\"${jsondecode(file("../../../statemachine/release.asl.json")).States.Promoted.Output.outcome}\"*" &&
-      jsondecode(aws_cloudwatch_event_rule.this["undone"].event_pattern).detail["$or"][0].output[0].wildcard == "*\"${jsondecode(file("../../../statemachine/rollback.asl.json")).States.RolledBack.Output.outcome}\"*"
-    )
-    error_message = "A promotion or an undo has another outcome."
+    error_message = "The rule waits for events that nobody tells."
   }
 
   assert {
@@ -149,59 +136,6 @@ run "what_is_waited_for_exists" {
   assert {
     condition     = strcontains(file("../../../functions/core/src/decision/mod.rs"), "    ${one(flatten(regexall("decision = \"([A-Za-z]+)\"", aws_cloudwatch_log_metric_filter.this["held"].pattern)))},\n")
     error_message = "A hold has another name."
-  }
-}
-
-run "messages_are_for_people_and_for_chats" {
-  command = plan
-
-  assert {
-    condition = alltrue([
-      for name, target in aws_cloudwatch_event_target.this :
-      jsondecode(target.input_transformer[0].input_template).version == "1.0" &&
-      jsondecode(target.input_transformer[0].input_template).source == "custom" &&
-      length(jsondecode(target.input_transformer[0].input_template).content.description) > 0 &&
-      jsondecode(target.input_transformer[0].input_template).metadata.eventType == name
-    ])
-    error_message = "A message is not one that a chat integration shows."
-  }
-
-  assert {
-    condition = alltrue([
-      for target in values(aws_cloudwatch_event_target.this) :
-      length(setsubtract(flatten(regexall("<([a-z]+)>", target.input_transformer[0].input_template)), keys(target.input_transformer[0].input_paths))) == 0 &&
-      !strcontains(target.input_transformer[0].input_template, "\\u003c") && strcontains(target.input_transformer[0].input_template, "<execution>")
-    ])
-    error_message = "A message has a placeholder without a path, or none."
-  }
-
-  assert {
-    condition     = alltrue([for target in values(aws_cloudwatch_event_target.this) : target.arn == aws_sns_topic.releases.arn && target.dead_letter_config[0].arn == aws_sqs_queue.undelivered.arn])
-    error_message = "A message does not go to the topic, or has no dead-letter queue."
-  }
-
-  assert {
-    condition     = jsondecode(aws_sns_topic_policy.releases[0].policy).Statement[0].Condition.ArnEquals["aws:SourceArn"] == jsondecode(aws_sqs_queue_policy.undelivered[0].policy).Statement[0].Condition.ArnEquals["aws:SourceArn"] && toset(jsondecode(aws_sns_topic_policy.releases[0].policy).Statement[0].Condition.ArnEquals["aws:SourceArn"]) == toset([for rule in values(aws_cloudwatch_event_rule.this) : "arn:aws:events:eu-west-1:123456789012:rule/${rule.name}"])
-    error_message = "Topic and queue do not take messages of the rules, and of no others."
-  }
-
-  assert {
-    condition     = jsondecode(aws_sns_topic_policy.releases[0].policy).Statement[1].Condition.ArnEquals["aws:SourceArn"] == ["arn:aws:cloudwatch:eu-west-1:123456789012:alarm:${aws_cloudwatch_metric_alarm.held[0].alarm_name}"]
-    error_message = "The topic does not take messages of the alarm."
-  }
-}
-
-run "a_hold_is_an_alarm" {
-  command = plan
-
-  assert {
-    condition = (
-      aws_cloudwatch_metric_alarm.held[0].metric_name == aws_cloudwatch_log_metric_filter.this["held"].metric_transformation[0].name &&
-      aws_cloudwatch_metric_alarm.held[0].namespace == aws_cloudwatch_log_metric_filter.this["held"].metric_transformation[0].namespace &&
-      aws_cloudwatch_metric_alarm.held[0].alarm_actions == toset([aws_sns_topic.releases.arn]) &&
-      aws_cloudwatch_metric_alarm.held[0].treat_missing_data == "notBreaching"
-    )
-    error_message = "The alarm does not watch the holds, or does not tell of them."
   }
 }
 
@@ -238,38 +172,14 @@ run "events_can_be_chosen" {
   command = plan
 
   variables {
-    events  = ["page", "promoted"]
-    metrics = false
+    events     = ["page", "promoted"]
+    severities = ["critical"]
+    metrics    = false
   }
 
   assert {
-    condition     = keys(aws_cloudwatch_event_rule.this) == ["page", "promoted"] && length(aws_cloudwatch_metric_alarm.held) == 0 && length(aws_cloudwatch_log_metric_filter.this) == 0
+    condition     = jsondecode(aws_cloudwatch_event_rule.events[0].event_pattern).detail.type == ["page", "promoted"] && jsondecode(aws_cloudwatch_event_rule.events[0].event_pattern).detail.severity == ["critical"] && length(aws_cloudwatch_log_metric_filter.this) == 0
     error_message = "Something else is told of than was chosen."
-  }
-
-  assert {
-    condition     = length(jsondecode(aws_sns_topic_policy.releases[0].policy).Statement) == 1
-    error_message = "The topic takes messages of an alarm that is not there."
-  }
-}
-
-run "a_hold_is_counted_where_it_is_told_of" {
-  command = plan
-
-  variables {
-    events      = ["held"]
-    metrics     = false
-    log_queries = false
-  }
-
-  assert {
-    condition     = keys(aws_cloudwatch_log_metric_filter.this) == ["held"] && length(aws_cloudwatch_metric_alarm.held) == 1 && length(aws_sqs_queue_policy.undelivered) == 0 && length(aws_cloudwatch_query_definition.this) == 0
-    error_message = "The hold's metric is not there, or others are."
-  }
-
-  assert {
-    condition     = jsondecode(aws_sns_topic_policy.releases[0].policy).Statement[0].Sid == "FromTheAlarm"
-    error_message = "The topic does not take the alarm's messages."
   }
 }
 
@@ -278,11 +188,17 @@ run "nothing_is_told_of" {
 
   variables {
     events = []
+    slack  = { team_id = "T0123ABCD", channel_id = "C0123ABCD" }
   }
 
   assert {
-    condition     = length(aws_cloudwatch_event_rule.this) == 0 && length(aws_sns_topic_policy.releases) == 0
+    condition     = length(aws_cloudwatch_event_rule.events) == 0 && length(aws_sfn_state_machine.publisher) == 0 && length(aws_sns_topic_policy.chat) == 0 && output.rule_arn == null
     error_message = "Something is told of though nothing was asked for."
+  }
+
+  assert {
+    condition     = aws_chatbot_slack_channel_configuration.this[0].sns_topic_arns == toset(["arn:aws:sns:eu-west-1:123456789012:spillway-pages"])
+    error_message = "The channel is not told of pages alone."
   }
 }
 
@@ -342,14 +258,37 @@ run "a_trail_is_kept_safe" {
 run "slack_is_told_of_releases_and_pages" {
   command = plan
 
+  override_resource {
+    target          = aws_sns_topic.chat[0]
+    override_during = plan
+    values          = { arn = "arn:aws:sns:eu-west-1:123456789012:spillway-releases-chat" }
+  }
+
   variables {
     slack                    = { team_id = "T0123ABCD", channel_id = "C0123ABCD" }
     permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
   }
 
   assert {
-    condition     = aws_chatbot_slack_channel_configuration.this[0].sns_topic_arns == toset(["arn:aws:sns:eu-west-1:123456789012:spillway-pages", "arn:aws:sns:eu-west-1:123456789012:spillway-releases"])
+    condition     = aws_chatbot_slack_channel_configuration.this[0].sns_topic_arns == toset(["arn:aws:sns:eu-west-1:123456789012:spillway-pages", "arn:aws:sns:eu-west-1:123456789012:spillway-releases-chat"])
     error_message = "The channel is not told of releases and pages."
+  }
+
+  # The form that a chat integration shows.
+  assert {
+    condition = (
+      aws_cloudwatch_event_target.chat[0].arn == "arn:aws:sns:eu-west-1:123456789012:spillway-releases-chat" &&
+      jsondecode(aws_cloudwatch_event_target.chat[0].input_transformer[0].input_template).version == "1.0" &&
+      jsondecode(aws_cloudwatch_event_target.chat[0].input_transformer[0].input_template).source == "custom" &&
+      length(setsubtract(flatten(regexall("<([a-z]+)>", aws_cloudwatch_event_target.chat[0].input_transformer[0].input_template)), keys(aws_cloudwatch_event_target.chat[0].input_transformer[0].input_paths))) == 0 &&
+      !strcontains(aws_cloudwatch_event_target.chat[0].input_transformer[0].input_template, "\\u003c")
+    )
+    error_message = "A message is not one that a chat integration shows, or has a placeholder without a path."
+  }
+
+  assert {
+    condition     = jsondecode(aws_sns_topic_policy.chat[0].policy).Statement[0].Condition.ArnEquals["aws:SourceArn"] == "arn:aws:events:eu-west-1:123456789012:rule/spillway-release-events"
+    error_message = "The chat's topic does not take messages of the rule alone."
   }
 
   assert {
@@ -382,7 +321,7 @@ run "a_key_encrypts_what_is_stored" {
   assert {
     condition = (
       aws_sns_topic.releases.kms_master_key_id == var.kms_key_arn && aws_sqs_queue.undelivered.kms_master_key_id == var.kms_key_arn &&
-      aws_cloudtrail.this[0].kms_key_id == var.kms_key_arn &&
+      aws_cloudtrail.this[0].kms_key_id == var.kms_key_arn && jsondecode(aws_iam_role_policy.publisher[0].policy).Statement[1].Resource == [var.kms_key_arn] &&
       one([for rule in aws_s3_bucket_server_side_encryption_configuration.trail[0].rule : one(rule.apply_server_side_encryption_by_default).kms_master_key_id]) == var.kms_key_arn
     )
     error_message = "Something is stored without the key."

@@ -11,7 +11,6 @@ variables {
       { for name in ["evaluate-health", "plan-release", "prepare-candidate", "rollback", "shift-weight", "teardown"] : name => "/aws/lambda/spillway-${name}" },
       { for name in ["guard", "release", "retire", "rollback"] : "machine/${name}" => "/aws/vendedlogs/states/spillway-${name}" },
     )
-    function_role_arns = { for name in ["evaluate-health", "plan-release", "prepare-candidate", "rollback", "shift-weight", "teardown"] : name => "arn:aws:iam::123456789012:role/spillway-${name}" }
   }
 }
 
@@ -23,6 +22,16 @@ run "tags_that_are_not_aws_s" {
   }
 
   expect_failures = [var.tags]
+}
+
+run "severities_that_exist" {
+  command = plan
+
+  variables {
+    severities = ["critical", "fatal"]
+  }
+
+  expect_failures = [var.severities]
 }
 
 run "events_that_exist" {
@@ -119,7 +128,7 @@ run "engine_with_its_machines" {
   command = plan
 
   variables {
-    engine = { name = "spillway", state_machine_arns = {}, page_topic_arn = "arn:p", log_group_names = { evaluate-health = "a", shift-weight = "b", rollback = "c", "machine/release" = "d" }, function_role_arns = { shift-weight = "e", rollback = "f" } }
+    engine = { name = "spillway", state_machine_arns = {}, page_topic_arn = "arn:p", log_group_names = { evaluate-health = "a", shift-weight = "b", rollback = "c", "machine/release" = "d" } }
   }
 
   expect_failures = [var.engine]
@@ -129,17 +138,7 @@ run "engine_with_its_logs" {
   command = plan
 
   variables {
-    engine = { name = "spillway", state_machine_arns = { guard = "g", release = "h", retire = "i", rollback = "j" }, page_topic_arn = "arn:p", log_group_names = { evaluate-health = "a", shift-weight = "b", rollback = "c" }, function_role_arns = { shift-weight = "e", rollback = "f" } }
-  }
-
-  expect_failures = [var.engine]
-}
-
-run "engine_with_its_roles" {
-  command = plan
-
-  variables {
-    engine = { name = "spillway", state_machine_arns = { guard = "g", release = "h", retire = "i", rollback = "j" }, page_topic_arn = "arn:p", log_group_names = { evaluate-health = "a", shift-weight = "b", rollback = "c", "machine/release" = "d" }, function_role_arns = {} }
+    engine = { name = "spillway", state_machine_arns = { guard = "g", release = "h", retire = "i", rollback = "j" }, page_topic_arn = "arn:p", log_group_names = { evaluate-health = "a", shift-weight = "b", rollback = "c" } }
   }
 
   expect_failures = [var.engine]

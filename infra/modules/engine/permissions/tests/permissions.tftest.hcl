@@ -5,6 +5,7 @@ variables {
   account_id         = "123456789012"
   lease_table        = "spillway-leases"
   page_topic         = "spillway-pages"
+  unannounced_queue  = "spillway-unannounced"
   parameter_prefix   = "/spillway/services/"
   hook_function_arns = ["arn:aws:lambda:eu-west-1:123456789012:function:checkout-smoke:live"]
   kms_key_arn        = "arn:aws:kms:eu-west-1:123456789012:key/11112222-3333-4444-5555-666677778888"
@@ -17,6 +18,21 @@ variables {
     listeners           = ["arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/app/shop/50dc/f2f7"]
     scalable_targets    = ["arn:aws:application-autoscaling:eu-west-1:123456789012:scalable-target/0ec5"]
     task_roles          = ["arn:aws:iam::123456789012:role/checkout-task", "arn:aws:iam::123456789012:role/checkout-execution"]
+  }
+}
+
+run "events_are_put_as_our_own" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for text in [output.functions["announce"], output.machines["release"]] : [
+        for statement in jsondecode(text).Statement : [statement.Resource, statement.Condition] if contains(statement.Action, "events:PutEvents")
+        ] == [
+        [["arn:aws:events:eu-west-1:123456789012:event-bus/default"], { StringEquals = { "events:source" = "spillway" } }]
+      ]
+    ])
+    error_message = "Events may be put on another bus, or as somebody else's."
   }
 }
 
