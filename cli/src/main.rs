@@ -3,6 +3,8 @@
 mod ask;
 mod completions;
 mod connection;
+#[cfg(test)]
+mod documented;
 mod init;
 mod input;
 mod judge;
@@ -70,8 +72,8 @@ enum Command {
     Explain(operator::explain::Arguments),
     Report(operator::report::Arguments),
     Simulate(simulate::Arguments),
-    /// Print the JSON Schema of a service definition, for editors.
-    Schema,
+    /// Print the JSON Schema of a service definition, for editors, or of the events of releases.
+    Schema(schema::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -101,7 +103,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => operator::explain::run(&arguments),
         Command::Report(arguments) => operator::report::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
-        Command::Schema => schema::run(),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, command),
     }
 }

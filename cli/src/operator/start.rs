@@ -16,7 +16,7 @@ use spillway_core::version::{Image, LaunchTemplateVersion, OpaqueVersion, TaskDe
 use super::failure::{Failure, REFUSED, UNREACHABLE};
 use super::preview::Preview;
 use super::{Installation, LONGEST_WAIT, World, ending, run as run_operator, wait, with_exit_codes, words};
-use crate::output;
+use crate::{output, watch};
 
 /// Start the release of a version of a service.
 ///
@@ -65,6 +65,9 @@ pub struct Arguments {
     /// Wait for the end, with a line whenever the phase changes; exit with 0 only if it is promoted.
     #[arg(long)]
     wait: bool,
+    /// Show it on a full screen from its start on, as `spillway watch` does; leaving that leaves the release as it is.
+    #[arg(long, conflicts_with_all = ["wait", "dry_run"])]
+    watch: bool,
     /// With --wait: give up waiting after so many seconds; the release goes on.
     #[arg(long, value_name = "SECONDS", requires = "wait", value_parser = clap::value_parser!(u64).range(1..=LONGEST_WAIT))]
     timeout: Option<u64>,
@@ -148,17 +151,48 @@ impl Arguments {
 
 /// Starts it.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    run_operator(&arguments.installation, |world| async move { start(&world, arguments).await })
+    run_operator(&arguments.installation, |world| async move { start(world, arguments).await })
 }
 
-async fn start(world: &World, arguments: &Arguments) -> Result<ExitCode, Failure> {
+async fn start(world: World, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    if arguments.watch {
+        watch::on_terminal(&world, &arguments.service)?;
+    }
+    let execution = match begin(&world, arguments).await? {
+        Begun::Release(execution) => execution,
+        Begun::Nothing(code) => return Ok(code),
+    };
+    let service = arguments.service.as_str();
+    if arguments.watch {
+        return watch::follow(world, &arguments.service, Some(execution)).await;
+    }
+    if arguments.wait {
+        return wait::until_ended(&world, service, &execution, arguments.timeout.map(Duration::from_secs)).await;
+    }
+    if !world.json() {
+        let wait = world.hint(&format!("status {service} --wait --execution {execution}"));
+        let stop = world.hint(&format!("abort {service}"));
+        output::line(&format!("Next: {wait}\n      {stop}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was begun.
+enum Begun {
+    /// A release: its execution's ARN.
+    Release(String),
+    /// Nothing: it was only to be foretold, or would be refused.
+    Nothing(ExitCode),
+}
+
+async fn begin(world: &World, arguments: &Arguments) -> Result<Begun, Failure> {
     let (service, name, input) = (arguments.service.as_str(), arguments.name(), arguments.input());
     let machine = world.release_machine().await?;
     let preview = preview(world, arguments, &machine, &name, &input).await;
     if let Some(preview) = &preview
         && let Some(code) = told(world, arguments, preview)
     {
-        return Ok(code);
+        return Ok(Begun::Nothing(code));
     }
     let execution = match world.machines.start(&machine, &name, &input.to_string()).await {
         Ok(execution) => execution,
@@ -174,15 +208,7 @@ async fn start(world: &World, arguments: &Arguments) -> Result<ExitCode, Failure
     } else {
         output::line(&format!("{service}: release {name} has started\n  {execution}"));
     }
-    if arguments.wait {
-        return wait::until_ended(world, service, &execution, arguments.timeout.map(Duration::from_secs)).await;
-    }
-    if !world.json() {
-        let wait = world.hint(&format!("status {service} --wait --execution {execution}"));
-        let stop = world.hint(&format!("abort {service}"));
-        output::line(&format!("Next: {wait}\n      {stop}"));
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(Begun::Release(execution))
 }
 
 /// What would become of it; nothing where the name is a release's already, which is not started again.

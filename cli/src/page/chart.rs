@@ -8,6 +8,8 @@ use maud::{Markup, html};
 pub enum Scale {
     /// A share, from 0 to this fraction.
     Share(f64),
+    /// Seconds, from 0 to so many.
+    Seconds(f64),
     /// An e-value, from the first to the second, both above 0.
     Log(f64, f64),
 }
@@ -106,7 +108,7 @@ impl Chart {
     fn y(&self, value: f64, frame: Frame) -> f64 {
         let [_, top, _, bottom] = ROOM;
         let share = match self.scale {
-            Scale::Share(most) => value / most,
+            Scale::Share(most) | Scale::Seconds(most) => value / most,
             Scale::Log(least, most) => (value.max(least) / least).ln() / (most / least).ln(),
         };
         top + (1.0 - share.clamp(0.0, 1.0)) * (frame.height - top - bottom)
@@ -167,6 +169,12 @@ impl Chart {
                 let value = |index: u32| f64::from(index) * step;
                 let values = (0..).map(value).take_while(|value| *value <= most * 1.0001);
                 values.map(|value| (value, format!("{:.digits$} %", 100.0 * value))).collect()
+            }
+            Scale::Seconds(most) => {
+                let step = nice(most / (height / 40.0).max(2.0));
+                let value = |index: u32| f64::from(index) * step;
+                let values = (0..).map(value).take_while(|value| *value <= most * 1.0001);
+                values.map(|value| (value, seconds(value))).collect()
             }
             Scale::Log(least, most) => {
                 #[allow(clippy::cast_possible_truncation, reason = "e-values are kept below e^690")]
@@ -233,6 +241,13 @@ fn power_text(power: i32) -> String {
     }
 }
 
+/// A round number of seconds.
+fn seconds(value: f64) -> String {
+    let (value, unit) = if value == 0.0 || value >= 1.0 { (value, "s") } else { (value * 1e3, "ms") };
+    // What rounding leaves of a multiple of a round step.
+    format!("{} {unit}", (value * 1e6).round() / 1e6)
+}
+
 /// To a tenth: pictures need no more, and pages are smaller.
 fn round(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
@@ -257,6 +272,13 @@ mod tests {
         ] {
             let texts: Vec<String> =
                 chart(60.0, Scale::Share(most)).levels(234.0).into_iter().map(|(_, text)| text).collect();
+            assert_eq!(texts.join(","), expected, "{most}");
+        }
+        for (most, expected) in
+            [(0.12, "0 s,50 ms,100 ms"), (4.0, "0 s,1 s,2 s,3 s,4 s"), (0.0021, "0 s,0.5 ms,1 ms,1.5 ms,2 ms")]
+        {
+            let texts: Vec<String> =
+                chart(60.0, Scale::Seconds(most)).levels(234.0).into_iter().map(|(_, text)| text).collect();
             assert_eq!(texts.join(","), expected, "{most}");
         }
         let texts: Vec<String> =

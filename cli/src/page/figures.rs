@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use spillway_core::figures::{count, percent, short};
 use spillway_core::judge::Counts;
+use spillway_core::plan::Threshold;
 
 use super::chart::{Chart, Mark, Scale, nice};
 use super::plan;
@@ -82,8 +83,13 @@ pub fn latency(record: &Record, groups: &[Group<'_>]) -> Markup {
         all.filter(|threshold| threshold.quantile == quantile).map(|threshold| threshold.phi).fold(1.0, f64::max)
     };
     html! {
-        (head("Latency", "Answers that were slower than the threshold that was frozen when the release was planned. Bands as above."))
+        (head("Latency", "Quantiles of the time that answers took, and the share of answers that were slower than the threshold that was frozen when the release was planned, by which it is judged. Bands as above."))
         (legend(VERSIONS, record))
+        div class="small" {
+            @for threshold in record.plan.iter().flat_map(|plan| &plan.baseline.latency) {
+                (quantile(record, groups, threshold))
+            }
+        }
         div class="small" {
             @for (index, (seconds, quantiles)) in thresholds.iter().enumerate() {
                 @let names = quantiles.iter().map(|quantile| quantile.name()).collect::<Vec<_>>().join(", ");
@@ -98,6 +104,38 @@ pub fn latency(record: &Record, groups: &[Group<'_>]) -> Markup {
                     (rate_table(record, &format!("Answers slower than {}", plan::seconds(*seconds)), groups, &counts, phi))
                 }
             }
+        }
+    }
+}
+
+/// One quantile of the response times; nothing where no check has told it.
+fn quantile(record: &Record, groups: &[Group<'_>], threshold: &Threshold) -> Markup {
+    let Threshold { quantile, seconds, .. } = threshold;
+    let told: Vec<(&Group<'_>, [Option<f64>; 2])> =
+        groups.iter().map(|group| (group, group.latency(*quantile))).collect();
+    let most = told.iter().flat_map(|(_, both)| both).flatten().copied().fold(0.0, f64::max);
+    if most == 0.0 {
+        return html! {};
+    }
+    let mut marks = background(record);
+    marks.push(Mark::Level("limit", *seconds, format!("slow from {}", plan::seconds(*seconds))));
+    for (side, class) in [(1, "stable"), (0, "candidate")] {
+        let points: Vec<(f64, f64)> =
+            told.iter().filter_map(|(group, both)| Some((group.middle, both[side]?))).collect();
+        marks.extend([Mark::Line(class, points.clone()), Mark::Dots(class, points)]);
+    }
+    let name = quantile.name();
+    let label = format!("{name} of the response time of both versions over time, up to {}", plan::seconds(most));
+    let drawn = chart(record, &format!("quantile-{quantile}"), label, Scale::Seconds(most.max(*seconds) * 1.25), marks);
+    let rows = told.iter().map(|(group, both)| {
+        let [candidate, stable] = both.map(|value| value.map_or_else(|| "-".into(), plan::seconds));
+        vec![time(record, group.began), candidate, stable]
+    });
+    html! {
+        figure {
+            figcaption { (name) " of the response time" }
+            (drawn.pictures(true))
+            (table(&format!("{name} of the response time by metric period"), &["from (UTC)", "new version", "old version"], rows))
         }
     }
 }

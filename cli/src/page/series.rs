@@ -43,6 +43,15 @@ impl Group<'_> {
         self.both(|recorded| recorded.slow(quantile))
     }
 
+    /// The slowest of its periods' quantiles of the candidate's response time, and of the stable slot's, in seconds.
+    pub fn latency(&self, quantile: Quantile) -> [Option<f64>; 2] {
+        let slowest = |side: fn(&Minute) -> &Recorded| {
+            let all = self.minutes.iter().filter_map(|minute| side(minute).latency.get(&quantile).copied());
+            all.max_by(f64::total_cmp)
+        };
+        [slowest(|minute| &minute.candidate), slowest(|minute| &minute.stable)]
+    }
+
     /// The candidate's weight at the end.
     pub fn weight(&self) -> Percent {
         self.minutes.last().map_or(Percent::ZERO, |minute| minute.weight)

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use spillway_aws::executions::{Status, names};
 use spillway_core::cost::Cost;
+use spillway_core::judge::latency::Quantile;
 use spillway_core::judge::recording::Minute;
 use spillway_core::judge::replay::Policy;
 use spillway_core::plan::Plan;
@@ -132,6 +133,14 @@ impl Record {
             );
         }
         Ok(record)
+    }
+
+    /// The latest that is known of a quantile of a slot's response time, in seconds.
+    pub fn latency(&self, quantile: Quantile, candidate: bool) -> Option<f64> {
+        let of = |minute: &Minute| {
+            if candidate { &minute.candidate } else { &minute.stable }.latency.get(&quantile).copied()
+        };
+        self.minutes.iter().rev().find_map(of)
     }
 
     /// The latest check.

@@ -9,18 +9,20 @@ use spillway_aws::compute::discovery::MANAGED;
 use spillway_aws::compute::{AutoScaling, Ecs};
 use spillway_aws::error::ApiError;
 use spillway_aws::executions::StateMachines;
+use spillway_aws::hooks::Functions;
 use spillway_aws::load_balancer::LoadBalancers;
 use spillway_aws::metrics::CloudWatch;
 use spillway_aws::permissions::Simulator;
 use spillway_aws::ports::EcsServices;
 use spillway_core::arn::RouteKind;
-use spillway_core::definition::{Compute, EcsService, ServiceDefinition};
+use spillway_core::definition::{Compute, EcsName, EcsService, ServiceDefinition};
 use spillway_core::plan::{self, Draft, Overrides, Refused, Roles};
 use spillway_core::slot::Slot;
 use spillway_core::version::{OpaqueVersion, Version};
 
+use super::hooks;
 use super::named;
-use super::permitted::{self, Changed};
+use super::permitted::{self, By, Changed};
 use super::report::Report;
 use crate::operator::Installation;
 use crate::operator::block_on;
@@ -45,7 +47,8 @@ async fn look(
     let roles = planned(config, &load_balancers, definition, &mut report).await?;
     groups(&load_balancers, definition, roles.as_ref(), &mut report).await?;
     let mut changed = routes(&load_balancers, definition, &mut report).await?;
-    changed.extend(compute(config, definition, &mut report).await?);
+    changed.extend(compute(config, definition, roles.as_ref(), &mut report).await?);
+    changed.extend(hooks::look(&Functions::new(config), definition, &mut report).await?);
     permitted::check(&Simulator::new(config), installation.prefix(), &changed, &mut report).await;
     installed(config, installation, definition, &mut report).await?;
     // The same may be said by planning and by the closer look.
@@ -123,7 +126,8 @@ async fn routes(
                 RouteKind::Rule => "elasticloadbalancing:ModifyRule",
                 RouteKind::ListenerDefault => "elasticloadbalancing:ModifyListener",
             };
-            changed.push(Changed { place, arn: route.as_str().into(), tag, function: "shift-weight", action });
+            let arn = route.as_str().into();
+            changed.push(Changed { place, arn, tag, role: "shift-weight", action, by: By::Tag });
         }
     }
     Ok(changed)
@@ -133,9 +137,11 @@ async fn routes(
 async fn compute(
     config: &SdkConfig,
     definition: &ServiceDefinition,
+    roles: Option<&Roles>,
     report: &mut Report,
 ) -> Result<Vec<Changed>, Failure> {
     let mut changed = Vec::new();
+    let mut services = Vec::new();
     let ecs = Ecs::new(config);
     let groups = match definition.slots.blue.compute {
         Compute::AutoScalingGroup(_) => seen(AutoScaling::new(config).all().await, report)?.unwrap_or_default(),
@@ -148,8 +154,9 @@ async fn compute(
             Compute::EcsService(service) => {
                 let Some(found) = workload(&ecs, &place, service, report).await? else { continue };
                 report.problems.extend(named::service(slot, chosen, &found));
-                let (arn, tag) = (found.arn, found.managed);
-                changed.push(Changed { place, arn, tag, function: "prepare-candidate", action: "ecs:UpdateService" });
+                let (arn, tag, action) = (found.arn, found.managed, "ecs:UpdateService");
+                services.push((slot, service, found.task_definition));
+                changed.push(Changed { place, arn, tag, role: "prepare-candidate", action, by: By::Tag });
             }
             Compute::AutoScalingGroup(group) => {
                 // That one is not there, planning has said.
@@ -157,12 +164,36 @@ async fn compute(
                 report.problems.extend(named::group(slot, chosen, found));
                 let (arn, tag) = (found.arn.clone(), found.managed.clone());
                 let action = "autoscaling:UpdateAutoScalingGroup";
-                changed.push(Changed { place, arn, tag, function: "prepare-candidate", action });
+                changed.push(Changed { place, arn, tag, role: "prepare-candidate", action, by: By::Tag });
             }
             Compute::External => {}
         }
     }
+    containers(&ecs, &services, roles, report).await?;
     Ok(changed)
+}
+
+/// Whether an image has a container to go to: a release copies the revision that serves, whichever slot it is for.
+async fn containers(
+    ecs: &Ecs,
+    services: &[(Slot, &EcsService, String)],
+    roles: Option<&Roles>,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    for (slot, service, own) in services {
+        let serving = services.iter().find(|(slot, ..)| roles.is_some_and(|roles| roles.stable == *slot));
+        let revision = serving.map_or(own, |(.., revision)| revision);
+        let wanted = service.container.as_ref().map(EcsName::as_str);
+        if let Some(Err(unclear)) = seen(ecs.takes_image(revision, wanted).await, report)? {
+            let told = format!("slots.{slot}.compute.ecs_service.container: {revision}: {unclear}");
+            match wanted {
+                Some(_) => report.problems.push(told),
+                // Other versions than images go on.
+                None => report.warnings.push(told),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// An ECS service, if it is one that a release can change: active, rolling, of replicas.
@@ -220,7 +251,7 @@ async fn installed(
 }
 
 /// What was read. What may be read later is an error; what you may not read is noted.
-fn seen<T>(read: Result<T, ApiError>, report: &mut Report) -> Result<Option<T>, Failure> {
+pub(super) fn seen<T>(read: Result<T, ApiError>, report: &mut Report) -> Result<Option<T>, Failure> {
     match read {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.transient => Err(error.into()),

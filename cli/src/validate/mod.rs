@@ -1,5 +1,6 @@
 //! `spillway validate`: is a service definition one, and is what it names there?
 
+mod hooks;
 mod live;
 mod named;
 mod permitted;
@@ -23,7 +24,8 @@ pub use report::is_denied;
 /// Offline it is the definition alone. With --live it is also whether a release could start now, by the rules that
 /// planning has: routes, target groups and their load balancers, what runs the slots, alarms, metrics; and whether the
 /// installation may change what it would have to: by the tag spillway:managed = true, or, where you may ask IAM's policy
-/// simulator, by its roles' policies. Nothing is changed.
+/// simulator, by its roles' policies. Hooks must be there, and the installation be allowed to invoke them; an image must have
+/// a container to go to. Nothing is changed and no hook is asked.
 #[derive(Args)]
 #[command(after_long_help = "Examples:
   spillway validate checkout.json

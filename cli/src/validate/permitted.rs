@@ -16,10 +16,21 @@ pub struct Changed {
     pub arn: String,
     /// The value of its tag `spillway:managed`.
     pub tag: Option<String>,
-    /// The function that changes it.
-    pub function: &'static str,
+    /// The role that changes it, without the installation's prefix.
+    pub role: &'static str,
     /// The action.
     pub action: &'static str,
+    /// What gives it the permission.
+    pub by: By,
+}
+
+/// What gives a permission.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum By {
+    /// A tag, or the engine's `managed_arns`.
+    Tag,
+    /// The engine's `hook_function_arns`.
+    HookArns,
 }
 
 /// What is known of a permission.
@@ -35,10 +46,10 @@ enum Permission {
 pub async fn check(simulator: &Simulator, prefix: &str, changed: &[Changed], report: &mut Report) {
     let mut roles: BTreeMap<&str, Result<String, String>> = BTreeMap::new();
     for one in changed {
-        if !roles.contains_key(one.function) {
-            roles.insert(one.function, role(simulator, prefix, one.function).await);
+        if !roles.contains_key(one.role) {
+            roles.insert(one.role, role(simulator, prefix, one.role).await);
         }
-        let role = roles.get(one.function).cloned().unwrap_or_else(|| Err(String::new()));
+        let role = roles.get(one.role).cloned().unwrap_or_else(|| Err(String::new()));
         let simulated = match &role {
             Ok(role) => {
                 let tag = one.tag.as_deref().map(|value| (MANAGED, value));
@@ -48,28 +59,33 @@ pub async fn check(simulator: &Simulator, prefix: &str, changed: &[Changed], rep
         };
         if let Err(why) = &simulated {
             // What one call was not allowed, the next will not be.
-            roles.insert(one.function, Err(why.clone()));
+            roles.insert(one.role, Err(why.clone()));
         }
         match ruled(one, simulated) {
             Permission::Given => {}
-            Permission::Missing => report.problems.push(format!(
-                "{}: {}: the role {} may not {} it; tag it {MANAGED}=true, or name it in the engine's managed_arns",
-                one.place,
-                one.arn,
-                role.unwrap_or_default(),
-                one.action
-            )),
-            Permission::Unknown(why) => report.notes.push(format!(
-                "{}: {}: has no tag {MANAGED}=true; whether managed_arns names it cannot be told: {why}",
-                one.place, one.arn
-            )),
+            Permission::Missing => {
+                let remedy = match one.by {
+                    By::Tag => format!("tag it {MANAGED}=true, or name it in the engine's managed_arns"),
+                    By::HookArns => "name it in the engine's hook_function_arns".to_owned(),
+                };
+                let role = role.unwrap_or_default();
+                let Changed { place, arn, action, .. } = one;
+                report.problems.push(format!("{place}: {arn}: the role {role} may not {action} it; {remedy}"));
+            }
+            Permission::Unknown(why) => {
+                let known = match one.by {
+                    By::Tag => format!("has no tag {MANAGED}=true; whether managed_arns"),
+                    By::HookArns => "whether hook_function_arns".to_owned(),
+                };
+                report.notes.push(format!("{}: {}: {known} names it cannot be told: {why}", one.place, one.arn));
+            }
         }
     }
 }
 
-/// The ARN of a function's role, as the engine names it; or why it is not known.
-async fn role(simulator: &Simulator, prefix: &str, function: &str) -> Result<String, String> {
-    let name = format!("{prefix}-{function}");
+/// The ARN of a role, as the engine names it; or why it is not known.
+async fn role(simulator: &Simulator, prefix: &str, role: &str) -> Result<String, String> {
+    let name = format!("{prefix}-{role}");
     match simulator.role(&name).await {
         Ok(Some(arn)) => Ok(arn),
         Ok(None) => Err(format!("there is no role {name}: is the engine installed here?")),
@@ -96,8 +112,9 @@ mod tests {
             place: "routes[0]".into(),
             arn: "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/app/shop/1/2".into(),
             tag: tag.map(Into::into),
-            function: "shift-weight",
+            role: "shift-weight",
             action: "elasticloadbalancing:ModifyListener",
+            by: By::Tag,
         };
         for (tag, simulated, expected) in [
             (None, Ok(true), Permission::Given),

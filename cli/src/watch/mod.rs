@@ -60,13 +60,27 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 async fn watch(world: World, arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let service = &arguments.service;
+    on_terminal(&world, &arguments.service)?;
+    follow(world, &arguments.service, arguments.execution.clone()).await
+}
+
+/// Whether there is a terminal to draw on.
+pub(crate) fn on_terminal(world: &World, service: &ServiceName) -> Result<(), Failure> {
     if world.json() || !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         let instead = world.hint(&format!("status {service} --wait --json"));
         return Err(Failure::Usage(format!("watch: it draws on a terminal, and this is none; allowed: {instead}")));
     }
+    Ok(())
+}
+
+/// Shows a certain release, or whichever is the service's, until somebody leaves.
+pub(crate) async fn follow(
+    world: World,
+    service: &ServiceName,
+    execution: Option<String>,
+) -> Result<ExitCode, Failure> {
     let world = Rc::new(world);
-    let feed = Feed::new(Rc::clone(&world), service.clone(), arguments.execution.clone());
+    let feed = Feed::new(Rc::clone(&world), service.clone(), execution);
     // Before the screen is taken: what is wrong for good is told as by every other command.
     let first = feed.first().await?;
     let local = LocalSet::new();

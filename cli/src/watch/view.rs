@@ -178,7 +178,7 @@ fn slots(record: &Record) -> Vec<Line<'static>> {
     let (Some(plan), Some(check)) = (&record.plan, record.last_check()) else { return Vec::new() };
     let mut head = format!("{:<20}{:>11}{:>9}{:>9}", "", "requests", "errors", "rate");
     for threshold in &plan.baseline.latency {
-        let _ = write!(head, "{:>15}", format!("> {} {}", threshold.quantile, seconds(threshold.seconds)));
+        let _ = write!(head, "{:>18}", format!("{} (> {})", threshold.quantile, seconds(threshold.seconds)));
     }
     let _ = write!(head, "{:>9}", "healthy");
     let row = |role: &str, slot: String, counts: Counts, hosts: Option<Hosts>, candidate: bool| {
@@ -194,7 +194,8 @@ fn slots(record: &Record) -> Vec<Line<'static>> {
             let gate = check.gate(&format!("latency {}", threshold.quantile)).and_then(|gate| gate.counts);
             let slow = gate.map(|pair| if candidate { pair.candidate } else { pair.stable });
             let share = slow.and_then(Counts::error_rate).map_or_else(|| "-".into(), percent);
-            let _ = write!(row, "{share:>15}");
+            let latest = record.latency(threshold.quantile, candidate).map_or_else(|| "-".into(), seconds);
+            let _ = write!(row, "{:>18}", format!("{latest} ({share})"));
         }
         let hosts = hosts.map_or_else(|| "-".into(), |hosts| format!("{}/{}", hosts.healthy, hosts.registered));
         let _ = write!(row, "{hosts:>9}");

@@ -3,6 +3,7 @@
 mod aws;
 
 // Each theme on its own.
+mod colour;
 mod faults;
 mod init;
 mod operator;

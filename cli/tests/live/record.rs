@@ -153,6 +153,7 @@ async fn releases_are_explained_listed_and_reported() {
     ok(&lab, &["report", "second", "--html", page.to_str().unwrap()]);
     let page = std::fs::read_to_string(page).unwrap();
     assert!(page.contains("rolled back") && page.contains("retirement: Retired") && page.contains("</html>"));
+    assert!(page.contains("p90 of the response time of both versions over time, up to "), "no quantile was told");
 
     let refused = run(&lab, &["explain", "third"]);
     let said = text(&refused.stderr);

@@ -101,6 +101,62 @@ async fn what_cannot_be_looked_at_is_told_from_problems() {
     lab.stop().await;
 }
 
+/// Hooks must be there, and an image must have a container to go to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hooks_and_containers_are_looked_at() {
+    let lab = lab().await;
+    let shop = lab.service("shop").start().await.unwrap();
+    let smoke = lab.functions().create_hook("smoke", &json!("ok")).await.unwrap();
+    let mut definition = shop.definition();
+    let hook = |function: &str| json!({"function": function, "timeout_seconds": 20});
+    definition["hooks"] = json!({"before_traffic": hook(&smoke), "after_rollback": hook(&smoke)});
+    let (code, told, err) = validate(&lab, &definition);
+    assert_eq!((code, lines(&told, "problems")), (Some(0), Vec::new()), "{err}");
+    // Without roles nobody can tell.
+    let notes = lines(&told, "notes");
+    let unknown =
+        |note: &&String| note.contains(&format!("{smoke}: whether hook_function_arns names it cannot be told"));
+    assert_eq!(notes.iter().filter(unknown).count(), 3, "{notes:#?}");
+
+    definition["hooks"]["after_step"] = hook(&format!("{smoke}-gone"));
+    definition["slots"]["green"]["compute"]["ecs_service"]["container"] = json!("sidecar");
+    let (code, told, err) = validate(&lab, &definition);
+    assert_eq!(code, Some(1), "{err}");
+    let problems = lines(&told, "problems");
+    assert_eq!(problems.len(), 2, "{problems:#?}");
+    assert!(problems[0].starts_with("slots.green.compute.ecs_service.container: arn:aws:ecs:"), "{problems:#?}");
+    assert!(problems[0].contains("the task definition has no container sidecar; it has "), "{problems:#?}");
+    assert_eq!(problems[1], format!("hooks.after_step.function: {smoke}-gone: there is no such function"));
+    lab.stop().await;
+}
+
+/// The installation must be allowed to invoke the hooks, each by the machines that ask it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hooks_that_may_not_be_invoked_are_told() {
+    let lab = lab().await;
+    let shop = lab.service("shop").start().await.unwrap();
+    let smoke = lab.functions().create_hook("smoke", &json!("ok")).await.unwrap();
+    let mut definition = shop.definition();
+    definition["hooks"] = json!({"after_rollback": {"function": smoke}});
+    let allow = |resource: &str| {
+        let statement = json!({"Effect": "Allow", "Action": ["lambda:InvokeFunction"], "Resource": [resource]});
+        json!({"Version": "2012-10-17", "Statement": [statement]})
+    };
+    role(&lab, "spillway-machine-release", &allow(&smoke)).await;
+    role(&lab, "spillway-machine-rollback", &allow(&format!("{smoke}-other"))).await;
+    let (code, told, err) = validate(&lab, &definition);
+    assert_eq!(code, Some(1), "{err}");
+    let problems = lines(&told, "problems");
+    assert_eq!(problems.len(), 1, "{problems:#?}");
+    let expected =
+        "role/spillway-machine-rollback may not lambda:InvokeFunction it; name it in the engine's hook_function_arns";
+    assert!(
+        problems[0].starts_with("hooks.after_rollback.function: ") && problems[0].ends_with(expected),
+        "{problems:#?}"
+    );
+    lab.stop().await;
+}
+
 /// A role of the installation that may change what is named, or what has the tag.
 async fn role(lab: &Lab, name: &str, policy: &Value) {
     let service = json!({"Version": "2012-10-17", "Statement": []}).to_string();

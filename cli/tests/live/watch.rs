@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use serde_json::{Value, json};
 
+use spillway_end_to_end::{lab, sound};
+
 use crate::aws::{Answer, Double, arn, command, installation};
 
 /// A release that is rolled back, as its history was.
@@ -29,9 +31,12 @@ struct Watching {
 
 impl Watching {
     fn start(double: &Double, rows: u16, columns: u16) -> Self {
+        Self::run(&command(&["watch", "shop", "--endpoint-url", double.url()]), rows, columns)
+    }
+
+    fn run(told: &std::process::Command, rows: u16, columns: u16) -> Self {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
-        let told = command(&["watch", "shop", "--endpoint-url", double.url()]);
         let mut builder = CommandBuilder::new(told.get_program());
         builder.args(told.get_args());
         for (name, value) in told.get_envs() {
@@ -225,4 +230,25 @@ fn where_there_is_no_terminal_it_says_what_to_use() {
         err.contains("it draws on a terminal, and this is none; allowed: spillway status shop --wait --json"),
         "{err}"
     );
+}
+
+/// Started and shown by one command, from its beginning on; where there is no terminal nothing is started.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_release_is_watched_from_its_start_on() {
+    let lab = lab().await;
+    let shop = lab.service("shop").start().await.unwrap();
+    let image = sound(&shop, "v2")["image"].as_str().unwrap().to_owned();
+    let start = ["start", "shop", "--image", &image, "--name", "seen", "--watch"];
+    let refused = crate::spillway(&lab, &start, "");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(crate::text(&refused.stderr).contains("draws on a terminal"), "{}", crate::text(&refused.stderr));
+    assert!(lab.running_executions("release").await.unwrap().is_empty());
+
+    let mut told = command(&start);
+    told.envs(lab.environment());
+    let watching = Watching::run(&told, 50, 140);
+    watching.shows("the release", |text| text.contains("seen") && text.contains("(candidate)"));
+    watching.leaves("q");
+    assert_eq!(lab.running_executions("release").await.unwrap().len(), 1, "it goes on");
+    lab.stop().await;
 }

@@ -196,3 +196,41 @@ fn its_pictures_are_drawn() {
         }
     }
 }
+
+/// The strategies' pictures, as pages show them: drawn, in both schemes, with letters that can be read.
+#[test]
+fn the_strategies_pictures_can_be_read_in_any_light() {
+    let Some(mut browser) = browser("strategies") else { return };
+    let scratch = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    for name in ["canary", "linear", "blue-green", "all-at-once"] {
+        let svg = std::fs::read_to_string(format!("../docs/strategies/{name}.svg")).unwrap();
+        // Its own colours alone, with the paper where the letters look for it.
+        let page = scratch.join(format!("strategy-{name}.html"));
+        let style = "html, body { margin: 0; background-color: var(--paper) }";
+        std::fs::write(&page, format!("<!DOCTYPE html><style>{style}</style><body>{svg}</body>")).unwrap();
+        browser.show(900, "light", "");
+        browser.open(&page);
+        for (scheme, paper, candidate) in
+            [("light", [0xff; 3], [0xb4, 0x46, 0x0a]), ("dark", [0x12, 0x16, 0x1d], [0xf5, 0x9a, 0x5c])]
+        {
+            browser.show(900, scheme, "");
+            let texts = browser.ask(include_str!("contrast.js"));
+            let texts = texts.as_array().unwrap();
+            assert!(texts.len() > 12, "{name}, {scheme}: {} texts", texts.len());
+            for text in texts {
+                assert!(text["ratio"].as_f64().unwrap() >= CONTRAST, "{name}, {scheme}: {text}");
+            }
+            // No letter is cut off.
+            let outside = browser.ask(
+                "[...document.querySelectorAll('text')].filter((text) => { const box = text.getBBox(); return box.x < 0 || \
+                 box.y < 0 || box.x + box.width > 900 || box.y + box.height > 320; }).map((text) => text.textContent)",
+            );
+            assert_eq!(outside, json!([]), "{name}, {scheme}");
+            let png = browser.picture();
+            std::fs::write(scratch.join(format!("strategy-{name}-{scheme}.png")), &png).unwrap();
+            let pixels = Pixels::of(&png);
+            assert!(pixels.count(paper) * 3 > pixels.all().count(), "{name}, {scheme}: paper");
+            assert!(pixels.count(candidate) > 200, "{name}, {scheme}: the candidate's line");
+        }
+    }
+}
