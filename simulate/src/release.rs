@@ -24,6 +24,17 @@ pub struct Ending {
     pub failed_requests: f64,
 }
 
+/// One check of a simulated release.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Look {
+    /// Seconds since the first exposure.
+    pub seconds: f64,
+    /// The weight that it looked at.
+    pub weight: Percent,
+    /// What it decided.
+    pub next: Next,
+}
+
 /// Simulates releases of one candidate under one plan.
 #[derive(Clone, Debug)]
 pub struct Simulation<'a> {
@@ -55,6 +66,11 @@ impl<'a> Simulation<'a> {
 
     /// Releases once.
     pub fn release(&mut self, generator: &mut Generator) -> Ending {
+        self.watched(generator, |_| {})
+    }
+
+    /// The same, with every check told.
+    pub fn watched(&mut self, generator: &mut Generator, mut tell: impl FnMut(Look)) -> Ending {
         let health = &self.plan.health;
         let [check, period, lag] =
             [health.check_seconds, health.period_seconds, health.metric_lag_seconds].map(i64::from);
@@ -104,9 +120,10 @@ impl<'a> Simulation<'a> {
                 stable_is_there: true,
             };
             let outcome = rules::decide(self.plan, &progress, &seen);
+            tell(Look { seconds: now as f64, weight: progress.weight, next: outcome.next });
             progress = outcome.progress;
             match outcome.next {
-                Next::Bake | Next::Hook => {}
+                Next::Bake | Next::Tell | Next::Hook => {}
                 Next::Shift | Next::ConsumeCommand => {
                     progress.shift(self.plan.weight_at(progress.position), at(now), at(now));
                     weights.shift(now, progress.position);
