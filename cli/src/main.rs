@@ -31,6 +31,7 @@ use operator::command::Word;
 struct Arguments {
     /// No colours; `NO_COLOR` means the same, and where standard output is no terminal there are none.
     #[arg(long, global = true, display_order = 900)]
+    #[expect(dead_code, reason = "looked for before anything is parsed")]
     no_color: bool,
     #[command(subcommand)]
     command: Command,
@@ -78,12 +79,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // Help and usage errors are printed before anything is parsed.
-    let plain = std::env::args_os().any(|argument| argument == "--no-color");
-    let command = Arguments::command().color(if plain { ColorChoice::Never } else { ColorChoice::Auto });
+    // Help and usage errors are printed before anything is parsed. Left to itself, clap colours a dumb terminal where `CI` is set.
+    let wanted = output::settle(std::env::args_os().any(|argument| argument == "--no-color"));
+    let command = Arguments::command().color(if wanted { ColorChoice::Auto } else { ColorChoice::Never });
     let matches = command.clone().get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    output::settle(arguments.no_color);
     match arguments.command {
         Command::Init(arguments) => init::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),

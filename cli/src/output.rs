@@ -33,11 +33,13 @@ pub enum Paint {
 static COLOURED: OnceLock<bool> = OnceLock::new();
 
 /// Settles whether words are coloured: on a terminal, unless `--no-color`, `NO_COLOR` (<https://no-color.org>) or
-/// `TERM=dumb` say otherwise.
-pub fn settle(no_color: bool) {
+/// `TERM=dumb` say otherwise. False if one of these three does.
+pub fn settle(no_color: bool) -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    let _ = COLOURED.set(!no_color && !set("NO_COLOR") && !dumb && std::io::stdout().is_terminal());
+    let wanted = !no_color && !set("NO_COLOR") && !dumb;
+    let _ = COLOURED.set(wanted && std::io::stdout().is_terminal());
+    wanted
 }
 
 /// Whether words are coloured.
