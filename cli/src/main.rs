@@ -31,7 +31,6 @@ use operator::command::Word;
 struct Arguments {
     /// No colours; `NO_COLOR` means the same, and where standard output is no terminal there are none.
     #[arg(long, global = true, display_order = 900)]
-    #[expect(dead_code, reason = "looked for before anything is parsed")]
     no_color: bool,
     #[command(subcommand)]
     command: Command,

@@ -32,6 +32,7 @@ pub struct Went {
     pub error: Option<String>,
     /// As JSON if it is.
     pub cause: Option<Value>,
+    pub output: Option<Value>,
     /// Of the history.
     pub events: usize,
     /// The case's items afterwards.
@@ -80,6 +81,10 @@ pub async fn check(lab: &Lab, table: &str, case: Case) -> Went {
             Status::Failed { error, cause } => Some(comparable_cause(error, cause)),
             _ => None,
         },
+        output: match &execution.status {
+            Status::Succeeded { output } => Some(comparable(output)),
+            _ => None,
+        },
         events: usize::try_from(execution.events).unwrap(),
         items: items.items.values().map(|item| comparable(&json!(**item))).collect(),
     };
@@ -95,6 +100,7 @@ pub async fn check(lab: &Lab, table: &str, case: Case) -> Went {
             .cause
             .as_ref()
             .map(|cause| comparable_cause(outcome.error.as_deref().unwrap_or_default(), cause)),
+        output: outcome.output.as_ref().map(comparable),
         events: events(&machine, &outcome),
         items: found.get("Item").map(comparable).into_iter().collect(),
     };
