@@ -49,7 +49,7 @@ pub enum Word {
 
 impl Word {
     /// As it stands in the lease.
-    fn text(self) -> &'static str {
+    pub fn text(self) -> &'static str {
         match self {
             Self::Pause => "pause",
             Self::Resume => "resume",
@@ -190,7 +190,7 @@ fn next_check(item: &Item) -> String {
 }
 
 /// What a promotion does not wait for: steps, a hold, people and hooks.
-fn skipped(item: &Item, standing: &Standing) -> String {
+pub fn skipped(item: &Item, standing: &Standing) -> String {
     let plan: Value = item.plan.as_deref().and_then(|plan| serde_json::from_str(plan).ok()).unwrap_or_default();
     let percent = |weights: &[f64]| weights.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut skipped = match (standing.position.and_then(|position| standing.steps.get(position..)), &*standing.steps) {
@@ -205,8 +205,8 @@ fn skipped(item: &Item, standing: &Standing) -> String {
     if let Some(reason) = standing.reason.as_ref().filter(|_| standing.held) {
         skipped.push(format!("the hold ({reason})"));
     }
-    let position = standing.position.unwrap_or(0);
-    let from = if position == 0 { 0.0 } else { standing.steps.get(position).copied().unwrap_or(100.0) };
+    // Before the first traffic, that beyond 0 % is to come.
+    let from = standing.weight.unwrap_or(0.0);
     let approvals: Vec<f64> = plan["approval_at"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
     let approvals: Vec<f64> = approvals.into_iter().filter(|weight| *weight >= from).collect();
     if !approvals.is_empty() {
@@ -233,19 +233,24 @@ pub fn run(arguments: &Arguments, word: Word) -> ExitCode {
 }
 
 async fn say(world: &World, service: &ServiceName, word: Word) -> Result<ExitCode, Failure> {
-    let (item, standing) = write(world, service, word).await?;
+    let (item, standing) = write(world, service, None, word).await?;
     Ok(told(world, &item, word, standing.as_ref()))
 }
 
-/// Says the word, and gives what was done and when it has its effect.
-pub async fn speak(world: &World, service: &ServiceName, word: Word) -> Result<String, Failure> {
-    let (item, standing) = write(world, service, word).await?;
+/// Says the word to this release and no other, and gives what was done and when it has its effect.
+pub async fn speak(world: &World, service: &ServiceName, release: &str, word: Word) -> Result<String, Failure> {
+    let (item, standing) = write(world, service, Some(release), word).await?;
     Ok(sentence(&item, word, standing.as_ref()))
 }
 
 /// Writes the word, if it makes sense; gives the lease as it was, and how far the release is, unless the word stood there
-/// already.
-async fn write(world: &World, service: &ServiceName, word: Word) -> Result<(Item, Option<Standing>), Failure> {
+/// already. Where a release is named, it is the one that must hold the lease.
+async fn write(
+    world: &World,
+    service: &ServiceName,
+    release: Option<&str>,
+    word: Word,
+) -> Result<(Item, Option<Standing>), Failure> {
     let service = service.as_str();
     let all = match word {
         Word::Approve | Word::Promote => world.leases.read(ALL).await?.and_then(|item| item.freeze),
@@ -253,6 +258,11 @@ async fn write(world: &World, service: &ServiceName, word: Word) -> Result<(Item
     };
     for _ in 0..ATTEMPTS {
         let Some(item) = world.leases.read(service).await? else { return Err(unknown(world, service).await) };
+        if let (Some(release), Some(owner)) = (release, item.owner.as_deref())
+            && release != owner
+        {
+            return Err(Failure::Refused(another(service, release, owner, word)));
+        }
         match rule(word, &item, all.as_ref(), world.prefix(), Timestamp::now()) {
             Ruling::Refuse(why) => return Err(Failure::Refused(why)),
             Ruling::Already => return Ok((item, None)),
@@ -276,6 +286,19 @@ async fn write(world: &World, service: &ServiceName, word: Word) -> Result<(Item
         "{service}: the lease was changed by others {ATTEMPTS} times in a row, and nothing was written; allowed: the \
          same again"
     )))
+}
+
+/// Why a release does not hear a word: somebody else would.
+fn another(service: &str, release: &str, owner: &str, word: Word) -> String {
+    format!(
+        "{service}: release {} does not hold the lease, {} does; {} was said to neither; allowed: the same once it does, or \
+         spillway {} {service}, which {} hears",
+        words::name(release),
+        words::name(owner),
+        word.text(),
+        word.text(),
+        words::name(owner)
+    )
 }
 
 /// A service without an item has never been released here.
@@ -446,17 +469,23 @@ mod tests {
     #[test]
     fn a_promotion_names_what_it_skips() {
         let plan =
-            r#"{"approval_at":[5.0,50.0],"hooks":{"before_promotion":{"function":"f"}},"stable":{"slot":"blue"}}"#;
+            r#"{"approval_at":[0.0,5.0,50.0],"hooks":{"before_promotion":{"function":"f"}},"stable":{"slot":"blue"}}"#;
         let item = Item { plan: Some(plan.into()), ..held("spillway-release", "baking", "none") };
         let bare = held("spillway-release", "baking", "none");
-        let at = |position: Option<usize>| Standing { steps: vec![5.0, 25.0, 95.0], position, ..Standing::default() };
+        let steps = vec![5.0, 25.0, 95.0];
+        let weight = |position: Option<usize>| position.map(|position| steps.get(position).copied().unwrap_or(100.0));
+        let at =
+            |position| Standing { steps: steps.clone(), position, weight: weight(position), ..Standing::default() };
         let on_hold = Standing { held: true, reason: Some("held at 25 %: why".into()), ..at(Some(1)) };
+        let exposed = Item { plan: Some(r#"{"approval_at":[0.0]}"#.into()), ..bare.clone() };
         for (item, standing, expected) in [
             (&bare, at(Some(0)), "the rest of the step at 5 % and 25, 95 %"),
             (&bare, at(Some(2)), "the rest of the step at 95 %"),
             (&bare, at(Some(3)), "what is left of the promotion's own waiting"),
             (&bare, at(None), "the steps that remain of 5, 25, 95 %"),
             (&bare, Standing::default(), "the steps that remain"),
+            // That beyond 0 % was given.
+            (&exposed, at(Some(0)), "the rest of the step at 5 % and 25, 95 %"),
             (
                 &item,
                 on_hold,

@@ -3,35 +3,11 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use spillway_aws::executions::{self, Execution, Status};
+use spillway_core::ending::meaning;
+use spillway_core::failure::readable;
 
 use super::release::service_of;
 use super::words;
-
-/// Errors are told from inside out to this depth.
-const DEPTH: usize = 6;
-
-/// What each ending means; the rest of it is in the cause.
-fn meaning(ending: &str) -> &'static str {
-    match ending {
-        "Promoted" | "promoted" => "all traffic is on the new version",
-        "AlreadyStable" | "already_stable" => "this version had all traffic already; nothing was changed",
-        "RolledBack" | "rolled_back" => "all traffic is on the old version again",
-        "StableDead" => "the old version has no healthy host, so the new one has all traffic; people were paged",
-        "Refused" => "nothing was changed",
-        "LeaseHeld" => "nothing was changed: another execution is changing the service",
-        "LeaseLost" => "someone else has taken the service over; this release stopped touching it",
-        "LeaseNotFreed" => {
-            "the lease could not be given back: the guard does that, and rolls back what was not promoted by then"
-        }
-        "RollBackFailed" => "traffic may be split; people were paged, and the lease is kept",
-        "NothingToUndo" => "nothing was changed: no release was promoted since the last one that was planned",
-        "freed" => "nothing had been changed, and the lease is free",
-        "not_dead" => "nothing was changed: someone else was faster",
-        "Outrun" => "nothing was changed: a newer release took its place while it waited",
-        "SameFailed" => "nothing was changed: another release tried the same version, and did not promote it",
-        _ => "",
-    }
-}
 
 /// What a field of the output says.
 fn said(execution: &Execution, field: &str) -> Option<String> {
@@ -98,54 +74,9 @@ pub fn json(execution: &Execution) -> Value {
     })
 }
 
-/// A cause without its wrapping: Step Functions' `{"Error", "Cause"}`, a function's `{"errorType", "errorMessage"}`, or
-/// the ARN of another execution.
-pub fn readable(cause: &str) -> String {
-    unwrapped(cause, DEPTH)
-}
-
-fn unwrapped(text: &str, depth: usize) -> String {
-    let text = text.trim();
-    let Ok(Value::Object(object)) = serde_json::from_str(text) else { return text.to_owned() };
-    let field = |name: &str| object.get(name).and_then(Value::as_str);
-    let inner = |text: &str| if depth == 0 { text.to_owned() } else { unwrapped(text, depth - 1) };
-    if let Some(message) = field("errorMessage") {
-        return inner(message);
-    }
-    match (field("Error"), field("Cause").filter(|cause| !cause.is_empty())) {
-        (Some(error), Some(cause)) => {
-            let cause = inner(cause);
-            if cause.starts_with(error) { cause } else { format!("{error}: {cause}") }
-        }
-        (Some(error), None) => error.to_owned(),
-        (None, Some(cause)) => inner(cause),
-        (None, None) => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn causes_are_unwrapped() {
-        for (cause, expected) in [
-            ("held at 5 %", "held at 5 %"),
-            (r#"{"errorType":"ReleaseRefused","errorMessage":"an alarm fires\nno hosts"}"#, "an alarm fires\nno hosts"),
-            (
-                r#"{"Error":"ReleaseRefused","Cause":"{\"errorType\":\"ReleaseRefused\",\"errorMessage\":\"no\"}"}"#,
-                "ReleaseRefused: no",
-            ),
-            (r#"{"Error":"States.Timeout"}"#, "States.Timeout"),
-            (r#"{"Error":"States.Timeout","Cause":""}"#, "States.Timeout"),
-            (r#"{"Cause":"why"}"#, "why"),
-            (r#"{"other":1}"#, r#"{"other":1}"#),
-            ("[1]", "[1]"),
-            ("", ""),
-        ] {
-            assert_eq!(readable(cause), expected, "{cause}");
-        }
-    }
 
     #[test]
     fn endings_say_what_they_mean() {

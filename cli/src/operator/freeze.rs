@@ -19,7 +19,8 @@ const LONGEST_TEXT: usize = 200;
 
 /// Freeze a service, or all: until then nothing starts and nothing advances.
 ///
-/// A release that runs holds at its weight and goes on being judged; `approve` and `promote` do not move it. Rollbacks
+/// A release that runs holds at its weight and goes on being judged; `approve` and `promote` do not move it. One that has been held
+/// for 1600 checks rolls back, since an execution's history has an end: 26 h 40 min where there is a check a minute. Rollbacks
 /// go on, and so does `abort`. A freeze takes the place of an earlier one of the same service; one of all services
 /// stands beside those of single ones.
 #[derive(Args)]

@@ -14,6 +14,7 @@ use spillway_core::figures::count;
 
 use super::failure::Failure;
 use super::release::service_of;
+use super::undos::Undos;
 use super::words::length;
 use super::{Installation, World, past, reading, run as run_operator};
 use crate::output;
@@ -65,7 +66,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 async fn list(world: &World, service: &str, limit: usize) -> Result<ExitCode, Failure> {
     let found = executions(world, Some(service), limit, None).await?;
     let mut records = Vec::with_capacity(found.len());
-    let mut reading = stream::iter(found).map(|execution| whole(world, execution)).buffered(AT_ONCE);
+    let undos = undos(world, &found, Some(service)).await;
+    let mut reading = stream::iter(found).map(|execution| whole(world, execution, &undos)).buffered(AT_ONCE);
     while let Some(record) = reading.next().await {
         records.push(record?);
     }
@@ -83,11 +85,27 @@ async fn list(world: &World, service: &str, limit: usize) -> Result<ExitCode, Fa
     Ok(ExitCode::SUCCESS)
 }
 
-/// A release with its end, its retirement and its undo.
-async fn whole(world: &World, execution: Execution) -> Result<Record, Failure> {
-    let mut record = world.read_end(&execution).await?;
+/// What was undone since the oldest of these releases.
+async fn undos(world: &World, releases: &[Execution], service: Option<&str>) -> Undos {
+    match releases.iter().min_by_key(|release| release.started) {
+        Some(oldest) => world.undos(&oldest.arn, service, oldest.started).await,
+        None => Undos::default(),
+    }
+}
+
+/// A release with its end, its retirement and its undo. Of one whose history cannot be made sense of, such as a newer
+/// installation's, there is how it ended, and no more.
+async fn whole(world: &World, execution: Execution, undos: &Undos) -> Result<Record, Failure> {
+    let mut record = match world.read_end(&execution).await {
+        Err(Failure::Refused(why)) => {
+            output::say(&format!("spillway: {why}"));
+            Record::standing(&execution)
+        }
+        read => read?,
+    };
+    record.service = service_of(&execution.input).unwrap_or_default();
     record.version = spillway_version(&execution);
-    world.add_aftermath(&mut record).await;
+    world.add_aftermath(&mut record, undos).await;
     Ok(record)
 }
 
@@ -206,7 +224,8 @@ async fn sum(world: &World, service: Option<&str>, months: u8) -> Result<ExitCod
     let since = beginning(Timestamp::now(), months);
     let found = executions(world, service, usize::MAX, Some(since)).await?;
     let mut sums: BTreeMap<(String, String), Sum> = BTreeMap::new();
-    let mut reading = stream::iter(found).map(|execution| whole(world, execution)).buffered(AT_ONCE);
+    let undos = undos(world, &found, service).await;
+    let mut reading = stream::iter(found).map(|execution| whole(world, execution, &undos)).buffered(AT_ONCE);
     while let Some(record) = reading.next().await {
         let record = record?;
         let month = record.started.strftime("%Y-%m").to_string();

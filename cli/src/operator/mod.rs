@@ -12,9 +12,10 @@ mod preview;
 pub mod release;
 pub mod report;
 pub mod rollback;
-mod standing;
+pub mod standing;
 pub mod start;
 pub mod status;
+mod undos;
 mod wait;
 pub mod words;
 

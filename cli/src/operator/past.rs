@@ -1,13 +1,14 @@
 //! Releases of the past: found, and read together with what other executions did to them.
 
-use serde_json::Value;
 use spillway_aws::error::ApiError;
 use spillway_aws::executions::{Event, Execution, UNKNOWN_EXECUTION, execution_arn, names};
 use spillway_core::definition::ServiceName;
 
 use super::World;
 use super::failure::Failure;
-use super::release::{Kind, service_of};
+use super::release::Kind;
+use super::undos::Undos;
+use crate::output;
 use crate::record::Record;
 use crate::record::aftermath::{cost, is_told};
 use crate::record::reader::Reader;
@@ -21,7 +22,8 @@ impl World {
     pub async fn record(&self, asked: &str) -> Result<Record, Failure> {
         let execution = self.asked_for(asked).await?;
         let mut record = self.read(&execution).await?;
-        self.add_aftermath(&mut record).await;
+        let undos = self.undos(&record.arn, Some(&record.service), record.started).await;
+        self.add_aftermath(&mut record, &undos).await;
         Ok(record)
     }
 
@@ -78,7 +80,7 @@ impl World {
     }
 
     /// An execution, if there is one.
-    async fn known(&self, arn: &str) -> Result<Option<Execution>, ApiError> {
+    pub async fn known(&self, arn: &str) -> Result<Option<Execution>, ApiError> {
         match self.machines.describe(arn).await {
             Ok(execution) => Ok(Some(execution)),
             Err(error) if error.code == UNKNOWN_EXECUTION => Ok(None),
@@ -101,18 +103,16 @@ impl World {
         events.reverse();
         let mut reader = Reader::new(&execution.arn, execution.started);
         reader.read(&events).map_err(|problem| unreadable(&execution.arn, &problem))?;
-        let mut record = reader.into_record();
-        record.service = service_of(&execution.input).unwrap_or_default();
-        Ok(record)
+        Ok(reader.into_record())
     }
 
     /// Adds the retirement, and an undo or a recovery. What cannot be looked up is told, and left out.
-    pub async fn add_aftermath(&self, record: &mut Record) {
-        if let Err(error) = self.add_undo(record).await {
-            eprintln!("spillway: {}: whether it was undone cannot be looked up: {error}", record.release);
+    pub async fn add_aftermath(&self, record: &mut Record, undos: &Undos) {
+        if let Err(error) = self.add_undos(record, undos).await {
+            output::say(&format!("spillway: {}: whether it was undone cannot be looked up: {error}", record.release));
         }
         if let Err(error) = self.add_retirement(record).await {
-            eprintln!("spillway: {}: its retirement cannot be looked up: {error}", record.release);
+            output::say(&format!("spillway: {}: its retirement cannot be looked up: {error}", record.release));
         }
     }
 
@@ -125,59 +125,6 @@ impl World {
         record.add_retirement(&retirement, &events);
         Ok(())
     }
-
-    /// An undo of the release, or a recovery after it had died.
-    async fn add_undo(&self, record: &mut Record) -> Result<(), ApiError> {
-        let Some(machine) =
-            record.arn.rsplit_once(':').map(|(machine, _)| machine.replacen(":execution:", ":stateMachine:", 1))
-        else {
-            return Ok(());
-        };
-        let machine =
-            machine.replacen(&format!(":{}-release", self.prefix()), &format!(":{}-rollback", self.prefix()), 1);
-        let (mut token, mut found) = (None, Vec::new());
-        loop {
-            let (page, next) = self.machines.list(&machine, token).await?;
-            let old = page.iter().any(|listed| listed.started < record.started);
-            found.extend(page.into_iter().filter(|listed| listed.started >= record.started).map(|listed| listed.arn));
-            token = next;
-            if old || token.is_none() {
-                break;
-            }
-        }
-        for arn in found.iter().rev() {
-            let Some(undo) = self.known(arn).await? else { continue };
-            if service_of(&undo.input).as_deref() != Some(&record.service) {
-                continue;
-            }
-            if record.plan.is_none() {
-                let mut reader = Reader::new(&record.arn, record.started);
-                // One that cannot be read has no plan to go by.
-                let _ = reader.read(&self.machines.history(&record.arn, 0).await?);
-                record.plan = reader.into_record().plan;
-            }
-            let mut events = self.machines.history(arn, 0).await?;
-            if is_of(&undo, &events, record) {
-                events.reverse();
-                record.add_undo(&undo, &events);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether an undo of the service was about this release: a recovery names it, and an undo goes by its plan.
-fn is_of(undo: &Execution, events: &[Event], record: &Record) -> bool {
-    let input: Value = serde_json::from_str(&undo.input).unwrap_or_default();
-    if let Some(owner) = input["owner"].as_str() {
-        return owner == record.arn;
-    }
-    let Some(planned) = record.plan.as_ref().and_then(|plan| plan.planned_at) else { return false };
-    let plan = events.iter().find_map(|event| {
-        let output: Value = serde_json::from_str(event.output.as_deref()?).ok()?;
-        serde_json::from_str::<Value>(output.pointer("/Attributes/plan/S")?.as_str()?).ok()
-    });
-    plan.as_ref().and_then(|plan| plan["planned_at"].as_str()?.parse().ok()) == Some(planned)
 }
 
 /// The execution of another machine of the installation that has this name.

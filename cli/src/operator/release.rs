@@ -1,7 +1,8 @@
 //! Which release is meant: the holder's, the one that waits, or the latest.
 
-use spillway_aws::executions::{self, Execution, Status};
+use spillway_aws::executions::{self, Execution, Status, UNKNOWN_EXECUTION};
 use spillway_aws::operator::Item;
+use spillway_core::definition::ServiceName;
 
 use super::World;
 use super::failure::Failure;
@@ -79,6 +80,33 @@ impl World {
             return Ok(Some(waiting.execution.clone()));
         }
         Ok(self.latest(service).await?.map(|execution| execution.arn))
+    }
+
+    /// The release, or undo, of this ARN; of this service, if one is asked for.
+    pub async fn release_of(&self, arn: &str, asked: Option<&ServiceName>) -> Result<Execution, Failure> {
+        if !matches!(Kind::of(arn, self.prefix()), Kind::Release | Kind::Rollback) {
+            return Err(Failure::Refused(format!(
+                "--execution {arn}: not a release of this installation; allowed: \
+                 arn:aws:states:REGION:ACCOUNT:execution:{0}-release:NAME, or of {0}-rollback",
+                self.prefix()
+            )));
+        }
+        let execution = match self.machines.describe(arn).await {
+            Ok(execution) => execution,
+            Err(error) if error.code == UNKNOWN_EXECUTION => {
+                let why = "there is no such execution, or not any more; allowed: one that start has printed";
+                return Err(Failure::Refused(format!("--execution {arn}: {why}")));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let service = service_of(&execution.input).unwrap_or_default();
+        match asked.filter(|asked| asked.as_str() != service) {
+            Some(asked) => Err(Failure::Refused(format!(
+                "--execution {arn}: a release of {service}, not of {asked}; allowed: one of the two, or the ARN of a \
+                 release of {asked}"
+            ))),
+            None => Ok(execution),
+        }
     }
 
     /// How the lease's holder ended, if it did: then nobody reads commands, and nobody frees the lease but the guard.

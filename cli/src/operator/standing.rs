@@ -10,6 +10,7 @@ use spillway_core::definition::length::Step;
 use spillway_core::progress::Progress;
 
 use super::World;
+use crate::record::Record;
 
 /// Gates that fail for what the candidate has not done.
 const NOT_THE_CANDIDATES: [&str; 3] = ["routes", "split", "stable_hosts"];
@@ -93,9 +94,7 @@ impl Standing {
             answers.filter_map(|mut answer| serde_json::from_value(answer.get_mut("Payload")?.take()).ok());
         let Some(latest) = answers.next() else { return standing };
         let Answer { ref progress, .. } = latest;
-        // A check that advances has counted the step already whose weight is to be written.
-        let advancing = latest.decision == Some(Decision::Advance)
-            && matches!(latest.next, Some(Next::Shift | Next::ConsumeCommand));
+        let advancing = latest.decision.zip(latest.next).is_some_and(|(decision, next)| advances(decision, next));
         standing.position = Some(progress.position.saturating_sub(usize::from(advancing)));
         standing.weight = Some(f64::from(progress.weight));
         let fresh = latest.evidence.is_some();
@@ -117,6 +116,22 @@ impl Standing {
             }
         }
         standing
+    }
+
+    /// Of a release whose history was read.
+    pub fn of_record(record: &Record) -> Self {
+        let check = record.last_check().map(|checked| &checked.check);
+        let latest = check.filter(|check| check.progress == record.progress);
+        let advancing = latest.is_some_and(|check| advances(check.decision, check.next));
+        let steps = record.plan.iter().flat_map(|plan| &plan.steps);
+        Self {
+            steps: steps.map(|step| f64::from(step.weight)).collect(),
+            position: record.exposed().then(|| record.progress.position.saturating_sub(usize::from(advancing))),
+            weight: Some(f64::from(record.weight)),
+            held: latest.is_some_and(|check| check.decision == Decision::Hold),
+            reason: latest.map(|check| check.reason.clone()),
+            ..Self::default()
+        }
     }
 
     /// `3/5`: which step of how many; the promotion has a word of its own.
@@ -148,6 +163,11 @@ impl Standing {
             "reason": self.reason,
         })
     }
+}
+
+/// Whether a check has counted the step already whose weight is to be written.
+fn advances(decision: Decision, next: Next) -> bool {
+    decision == Decision::Advance && matches!(next, Next::Shift | Next::ConsumeCommand)
 }
 
 /// The weights of a plan's steps.

@@ -7,7 +7,7 @@ use clap::Args;
 use futures_util::future::{join, join_all};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use spillway_aws::executions::{Execution, Status, UNKNOWN_EXECUTION};
+use spillway_aws::executions::{Execution, Status};
 use spillway_aws::operator::{ALL, Freeze, Item};
 use spillway_core::definition::ServiceName;
 use spillway_core::figures;
@@ -84,36 +84,16 @@ async fn wait_for(world: &World, service: &str, execution: &str, arguments: &Arg
 
 /// A certain release.
 async fn one(world: &World, arguments: &Arguments, arn: &str) -> Result<ExitCode, Failure> {
-    let kind = Kind::of(arn, world.prefix());
-    if !matches!(kind, Kind::Release | Kind::Rollback) {
-        return Err(Failure::Refused(format!(
-            "--execution {arn}: not a release of this installation; allowed: \
-             arn:aws:states:REGION:ACCOUNT:execution:{0}-release:NAME, or of {0}-rollback",
-            world.prefix()
-        )));
-    }
-    let execution = match world.machines.describe(arn).await {
-        Ok(execution) => execution,
-        Err(error) if error.code == UNKNOWN_EXECUTION => {
-            let why = "there is no such execution, or not any more; allowed: one that start has printed";
-            return Err(Failure::Refused(format!("--execution {arn}: {why}")));
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let execution = world.release_of(arn, arguments.service.as_ref()).await?;
     let service = service_of(&execution.input).unwrap_or_default();
-    if let Some(asked) = arguments.service.as_ref().filter(|asked| asked.as_str() != service) {
-        return Err(Failure::Refused(format!(
-            "--execution {arn}: a release of {service}, not of {asked}; allowed: one of the two, or the ARN of a release \
-             of {asked}"
-        )));
-    }
     if arguments.wait {
         return wait_for(world, &service, arn, arguments).await;
     }
     let text = if world.json() {
         ending::json(&execution).to_string()
     } else {
-        format!("{service}: {} {}: {}", kind.word(), words::name(arn), ending::text(&execution))
+        let kind = Kind::of(arn, world.prefix()).word();
+        format!("{service}: {kind} {}: {}", words::name(arn), ending::text(&execution))
     };
     output::line(&text);
     Ok(ExitCode::SUCCESS)

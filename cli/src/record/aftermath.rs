@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 use spillway_aws::executions::{Event, Execution, Status};
 use spillway_core::cost::Cost;
+use spillway_core::failure::readable;
 use spillway_core::weight::Percent;
 
 use super::Record;
 use super::timeline::{Entry, What};
-use crate::operator::ending::readable;
 
 impl Record {
     /// Takes in the retirement of the slot that the release, or its undo, left without traffic. What it has said since is in
@@ -38,8 +38,9 @@ impl Record {
         if let Some((at, ending, why)) = end(undo, &output, latest) {
             if ending == "RolledBack" {
                 self.weight = Percent::ZERO;
+                // Several guards may recover it, and all but one find nothing left to do.
+                self.undone = true;
             }
-            self.undone = ending == "RolledBack";
             self.insert(at, What::UndoEnded { ending }, why);
         }
     }

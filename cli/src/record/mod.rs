@@ -14,8 +14,9 @@ pub mod timeline;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use spillway_aws::executions::{Status, names};
+use spillway_aws::executions::{Execution, Status, names};
 use spillway_core::cost::Cost;
+use spillway_core::failure::readable;
 use spillway_core::judge::latency::Quantile;
 use spillway_core::judge::recording::Minute;
 use spillway_core::judge::replay::Policy;
@@ -111,6 +112,26 @@ impl Record {
             cost_is_final: false,
             undone: false,
             seen: 0,
+        }
+    }
+
+    /// Of an execution of which no more is known than how it stands.
+    pub fn standing(execution: &Execution) -> Self {
+        let already = execution.output.as_deref().is_some_and(|output| output.contains("\"already_stable\""));
+        let ending = match execution.status {
+            Status::Running => None,
+            Status::Succeeded if already => Some("AlreadyStable".to_owned()),
+            Status::Succeeded => Some("Promoted".to_owned()),
+            Status::Failed => Some(execution.error.clone().unwrap_or_else(|| "Failed".to_owned())),
+            Status::TimedOut => Some("TimedOut".to_owned()),
+            Status::Stopped => Some("Stopped".to_owned()),
+        };
+        Self {
+            status: execution.status,
+            ending,
+            cause: readable(execution.cause.as_deref().unwrap_or_default()),
+            ended: execution.stopped,
+            ..Self::begun(&execution.arn, execution.started)
         }
     }
 

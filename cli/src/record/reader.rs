@@ -6,6 +6,7 @@ use serde_json::Value;
 use spillway_aws::executions::{Event, Status, names};
 use spillway_core::cost::Cost;
 use spillway_core::decision::{Check, Command, Decision};
+use spillway_core::failure::readable;
 use spillway_core::hook::{Call, Point};
 use spillway_core::plan::Plan;
 use spillway_core::progress::Progress;
@@ -15,7 +16,6 @@ use spillway_core::weight::Percent;
 use super::Record;
 use super::check::Checked;
 use super::timeline::{Entry, What};
-use crate::operator::ending::readable;
 
 /// What a failed condition is called: an expected answer, and no failure.
 const CONDITION: &str = "ConditionalCheckFailed";

@@ -1,5 +1,6 @@
 //! A definition against AWS: with the rules of planning, and what planning need not ask.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use aws_config::SdkConfig;
@@ -52,7 +53,8 @@ async fn look(
     permitted::check(&Simulator::new(config), installation.prefix(), &changed, &mut report).await;
     installed(config, installation, definition, &mut report).await?;
     // The same may be said by planning and by the closer look.
-    report.problems.dedup();
+    let mut told = BTreeSet::new();
+    report.problems.retain(|problem| told.insert(problem.clone()));
     Ok(report)
 }
 
@@ -170,6 +172,16 @@ async fn compute(
         }
     }
     containers(&ecs, &services, roles, report).await?;
+    // An image's revision is a copy of the one that serves, roles included.
+    let mut passed = BTreeSet::new();
+    for (slot, _, revision) in services.iter().filter(|(slot, ..)| roles.is_none_or(|roles| roles.stable == *slot)) {
+        for arn in seen(ecs.roles(revision).await, report)?.unwrap_or_default() {
+            if passed.insert(arn.clone()) {
+                let (place, action) = (format!("slots.{slot}.compute: {revision}"), "iam:PassRole");
+                changed.push(Changed { place, arn, tag: None, role: "prepare-candidate", action, by: By::TaskRoles });
+            }
+        }
+    }
     Ok(changed)
 }
 

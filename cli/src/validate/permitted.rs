@@ -31,7 +31,12 @@ pub enum By {
     Tag,
     /// The engine's `hook_function_arns`.
     HookArns,
+    /// The engine's `managed_arns.task_roles`.
+    TaskRoles,
 }
+
+/// Who is handed the roles of tasks: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/security_iam_service-with-iam.html>.
+const ECS_TASKS: (&str, &str) = ("iam:PassedToService", "ecs-tasks.amazonaws.com");
 
 /// What is known of a permission.
 #[derive(Debug, Eq, PartialEq)]
@@ -52,8 +57,12 @@ pub async fn check(simulator: &Simulator, prefix: &str, changed: &[Changed], rep
         let role = roles.get(one.role).cloned().unwrap_or_else(|| Err(String::new()));
         let simulated = match &role {
             Ok(role) => {
-                let tag = one.tag.as_deref().map(|value| (MANAGED, value));
-                simulator.may(role, one.action, &one.arn, tag).await.map_err(|error| error.to_string())
+                let tag = format!("aws:ResourceTag/{MANAGED}");
+                let context = match one.by {
+                    By::TaskRoles => Some(ECS_TASKS),
+                    By::Tag | By::HookArns => one.tag.as_deref().map(|value| (tag.as_str(), value)),
+                };
+                simulator.may(role, one.action, &one.arn, context).await.map_err(|error| error.to_string())
             }
             Err(why) => Err(why.clone()),
         };
@@ -67,6 +76,7 @@ pub async fn check(simulator: &Simulator, prefix: &str, changed: &[Changed], rep
                 let remedy = match one.by {
                     By::Tag => format!("tag it {MANAGED}=true, or name it in the engine's managed_arns"),
                     By::HookArns => "name it in the engine's hook_function_arns".to_owned(),
+                    By::TaskRoles => "name it in the engine's managed_arns.task_roles".to_owned(),
                 };
                 let role = role.unwrap_or_default();
                 let Changed { place, arn, action, .. } = one;
@@ -76,6 +86,7 @@ pub async fn check(simulator: &Simulator, prefix: &str, changed: &[Changed], rep
                 let known = match one.by {
                     By::Tag => format!("has no tag {MANAGED}=true; whether managed_arns"),
                     By::HookArns => "whether hook_function_arns".to_owned(),
+                    By::TaskRoles => "whether managed_arns.task_roles".to_owned(),
                 };
                 report.notes.push(format!("{}: {}: {known} names it cannot be told: {why}", one.place, one.arn));
             }

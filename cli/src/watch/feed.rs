@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use spillway_aws::executions::UNKNOWN_EXECUTION;
 use spillway_aws::operator::{ALL, Freeze, Item};
 use spillway_core::definition::ServiceName;
 use tokio::sync::{Notify, watch};
@@ -58,7 +59,8 @@ impl Feed {
     pub async fn first(&self) -> Result<Look, Failure> {
         match self.look(&mut None).await {
             Ok(look) => Ok(look),
-            Err(Failure::Aws(error)) if error.transient => {
+            // One that was just started may not be known everywhere yet.
+            Err(Failure::Aws(error)) if error.transient || error.code == UNKNOWN_EXECUTION => {
                 Ok(Look { trouble: Some((Timestamp::now(), error.to_string())), ..Look::default() })
             }
             Err(failure) => Err(failure),

@@ -61,6 +61,9 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 
 async fn watch(world: World, arguments: &Arguments) -> Result<ExitCode, Failure> {
     on_terminal(&world, &arguments.service)?;
+    if let Some(arn) = &arguments.execution {
+        world.release_of(arn, Some(&arguments.service)).await?;
+    }
     follow(world, &arguments.service, arguments.execution.clone()).await
 }
 
@@ -112,12 +115,12 @@ async fn on_screen(
                     Act::Nothing => {}
                     Act::Leave => break,
                     Act::Suspend => screen.suspend().map_err(unusable)?,
-                    Act::Say(word) => {
+                    Act::Say(word, release) => {
                         let (world, service) = (Rc::clone(&world), service.clone());
                         let (said, wake) = (said.clone(), Rc::clone(&wake));
                         tokio::task::spawn_local(async move {
                             // Nobody hears it only once the view is left.
-                            let _ = said.send(say(&world, &service, word).await);
+                            let _ = said.send(say(&world, &service, &release, word).await);
                             wake.notify_one();
                         });
                     }
@@ -139,8 +142,8 @@ async fn on_screen(
 }
 
 /// Says a word to the release, and gives what was answered.
-async fn say(world: &World, service: &ServiceName, word: Word) -> String {
-    match command::speak(world, service, word).await {
+async fn say(world: &World, service: &ServiceName, release: &str, word: Word) -> String {
+    match command::speak(world, service, release, word).await {
         Ok(said) => said,
         Err(failure) => failure.text(),
     }

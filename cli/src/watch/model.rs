@@ -7,23 +7,27 @@ use spillway_core::definition::ServiceName;
 use spillway_core::weight::Percent;
 
 use super::feed::Look;
-use crate::operator::command::Word;
+use crate::operator::command::{Word, skipped};
+use crate::operator::standing;
 use crate::operator::words::{length, name};
 use crate::record::Record;
 use crate::record::timeline::{Tone, What, tone_of};
 
 /// What a key asks for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Act {
     /// No more than to be drawn anew.
     Nothing,
-    /// Say a word to the release.
-    Say(Word),
+    /// Say a word to the release of this ARN, which is the one on the screen.
+    Say(Word, String),
     /// Stop the process, to be continued.
     Suspend,
     /// Leave.
     Leave,
 }
+
+/// Words that stand in the lease until another one does: whether they were read cannot be told from it.
+const LASTING: [&str; 2] = ["pause", "resume"];
 
 /// Everything that is drawn.
 pub struct Model {
@@ -71,9 +75,21 @@ impl Model {
         self.look.record.as_deref()
     }
 
-    /// Whether there is a release that would hear a word.
+    /// Whether the release would hear a word: whoever holds the lease does.
     pub fn is_on(&self) -> bool {
-        self.record().is_some_and(|record| record.status == Status::Running)
+        self.deaf().is_none()
+    }
+
+    /// Why the release would not hear a word.
+    fn deaf(&self) -> Option<String> {
+        let Some(record) = self.record().filter(|record| record.status == Status::Running) else {
+            return Some("no release runs".into());
+        };
+        match self.look.item.as_ref().and_then(|item| item.owner.as_deref()) {
+            Some(owner) if owner == record.arn => None,
+            Some(owner) => Some(format!("release {} does not hold the lease, {} does", name(&record.arn), name(owner))),
+            None => Some(format!("release {} does not hold the lease", name(&record.arn))),
+        }
     }
 
     /// What a key means.
@@ -82,8 +98,8 @@ impl Model {
         if let Some(word) = self.asked.take() {
             return match key.code {
                 KeyCode::Char('y' | 'Y') if !control => {
-                    self.answer = Some(format!("{} ...", verb(word)));
-                    Act::Say(word)
+                    self.answer = Some(format!("{} ...", word.text()));
+                    self.record().map_or(Act::Nothing, |record| Act::Say(word, record.arn.clone()))
                 }
                 KeyCode::Char('c') if control => Act::Leave,
                 _ => Act::Nothing,
@@ -116,25 +132,28 @@ impl Model {
 
     fn ask(&mut self, word: Word) {
         self.answer = None;
-        if self.is_on() {
-            self.asked = Some(word);
-        } else {
-            self.answer = Some(format!("no release runs, and nobody would hear {}", verb(word)));
+        match self.deaf() {
+            None => self.asked = Some(word),
+            Some(why) => self.answer = Some(format!("{why}: nobody would hear {}", word.text())),
         }
     }
 
     /// What the question says that comes of a yes.
     pub fn question(&self, word: Word) -> String {
-        let left = self.record().map(skipped).unwrap_or_default();
         let what = match word {
             Word::Pause => "stay at this weight; it goes on being judged".into(),
             Word::Resume => "go on after the pause".into(),
             Word::Approve => "go on to the next step without proof".into(),
-            Word::Promote if left.is_empty() => "go on to 100 % without proof".into(),
-            Word::Promote => format!("go on to 100 % without proof, skipping {left}"),
+            Word::Promote => format!("go on to 100 % without proof, skipping {}", self.skipped()),
             Word::Abort => "roll back: all traffic to the old version".into(),
         };
-        format!("{}: {what}?  y yes, any other key no", verb(word))
+        format!("{} (y yes, any other key no): {what}?", word.text())
+    }
+
+    /// What a promotion now would leave out.
+    fn skipped(&self) -> String {
+        let standing = self.record().map(standing::Standing::of_record).unwrap_or_default();
+        self.look.item.as_ref().map(|item| skipped(item, &standing)).unwrap_or_default()
     }
 
     /// How the release stands.
@@ -188,7 +207,8 @@ impl Model {
         if let Some(ended) = record.ended {
             return format!("ended {} ago; the next release is shown when it takes the lease", self.ago(ended));
         }
-        if let Some(word) = self.look.item.as_ref().and_then(|item| item.wish()).filter(|word| *word != "pause") {
+        if let Some(word) = self.look.item.as_ref().and_then(|item| item.wish()).filter(|word| !LASTING.contains(word))
+        {
             return format!("{word} is read at the next check");
         }
         let Some(plan) = record.plan.as_ref().filter(|_| record.exposed()) else {
@@ -234,25 +254,6 @@ impl Model {
             Some(record) => format!("{}: release {}: {}", self.service, name(&record.arn), standing.text),
             None => format!("{}: {}", self.service, standing.text),
         }
-    }
-}
-
-/// The weights that a promotion now would leave out.
-fn skipped(record: &Record) -> String {
-    let Some(plan) = &record.plan else { return String::new() };
-    let left = plan.steps.iter().skip(record.progress.position + 1).map(|step| step.weight);
-    let left: Vec<String> = left.filter(|weight| *weight < Percent::ALL).map(|weight| weight.to_string()).collect();
-    left.join(", ")
-}
-
-/// A word as a verb.
-fn verb(word: Word) -> &'static str {
-    match word {
-        Word::Pause => "pause",
-        Word::Resume => "resume",
-        Word::Approve => "approve",
-        Word::Promote => "promote",
-        Word::Abort => "abort",
     }
 }
 

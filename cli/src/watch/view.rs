@@ -14,6 +14,7 @@ use spillway_core::weight::Percent;
 
 use super::figures::{bar, sparkline, toward_proof};
 use super::model::{Model, clock};
+use crate::operator::standing::Standing;
 use crate::operator::words::{length, name};
 use crate::output::is_coloured;
 use crate::record::check::{Checked, Hosts, suspicious_at};
@@ -24,8 +25,12 @@ use crate::record::{Record, timeline};
 const LEAST: (u16, u16) = (40, 8);
 /// From so many rows on the timeline has more than its last line for sure.
 const ROOMY: u16 = 24;
-/// Cells of a bar.
-const BAR: usize = 24;
+/// Cells of a bar where there is room, and where there is least.
+const BAR: (usize, usize) = (24, 8);
+/// Columns of a quantile with the share of slower answers, and of one without.
+const QUANTILE: (usize, usize) = (18, 9);
+/// Rows of a text that does not fit into one: the question, the answer, why it stands so.
+const MOST_ROWS: usize = 3;
 /// Cells of a line through the latest checks.
 const SPARK: usize = 16;
 
@@ -51,11 +56,12 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
         return;
     }
     let record = model.record();
-    let header = header(model);
-    let steps = record.map(steps).unwrap_or_default();
-    let slots = record.map(slots).unwrap_or_default();
-    let evidence = record.map(evidence).unwrap_or_default();
-    let footer = footer(model);
+    let width = usize::from(area.width);
+    let header = header(model, width);
+    let steps = record.map(|record| steps(record, width)).unwrap_or_default();
+    let slots = record.map(|record| slots(record, width)).unwrap_or_default();
+    let evidence = record.map(|record| evidence(record, width)).unwrap_or_default();
+    let footer = footer(model, width);
 
     // The timeline gets what is left, and some of it always; the evidence gives way first, then the slots.
     let rows = |lines: &[Line<'_>]| u16::try_from(lines.len()).unwrap_or(u16::MAX);
@@ -85,7 +91,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
 }
 
 /// The service, the release, and how it stands.
-fn header(model: &Model) -> Vec<Line<'static>> {
+fn header(model: &Model, width: usize) -> Vec<Line<'static>> {
     let standing = model.standing();
     let mut first = vec![Span::styled(model.service.to_string(), BOLD)];
     let mut lines = Vec::new();
@@ -101,7 +107,7 @@ fn header(model: &Model) -> Vec<Line<'static>> {
     let stands = format!("{} {}", standing.icon, standing.text);
     lines.push(Line::styled(stands, style(standing.tone).add_modifier(Modifier::BOLD)));
     let message = model.record().map(message).unwrap_or_default();
-    lines.push(Line::raw(message));
+    lines.extend(wrapped(&message, width).into_iter().map(Line::raw));
     lines.push(Line::default());
     lines
 }
@@ -146,18 +152,50 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// A text in as many rows as it needs, broken between words; what is over the most ends in `…`.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut rows = vec![String::new()];
+    for word in text.split_whitespace() {
+        let row = rows.last_mut().expect("there is one from the beginning");
+        let (had, more) = (row.chars().count(), word.chars().count());
+        if had == 0 {
+            row.push_str(word);
+        } else if had + 1 + more <= width {
+            row.push(' ');
+            row.push_str(word);
+        } else {
+            rows.push(word.to_owned());
+        }
+    }
+    if rows.len() > MOST_ROWS {
+        rows.truncate(MOST_ROWS);
+        let last = rows.last_mut().expect("there are some");
+        *last = last.chars().take(width.saturating_sub(2)).chain(" …".chars()).collect();
+    }
+    rows
+}
+
+/// Cells of a bar beside so many columns of text.
+fn bar_cells(width: usize, text: usize) -> usize {
+    width.saturating_sub(text).clamp(BAR.1, BAR.0)
+}
+
 /// The steps, and the weight that was asked for beside the share that was measured.
-fn steps(record: &Record) -> Vec<Line<'static>> {
+fn steps(record: &Record, width: usize) -> Vec<Line<'static>> {
     let Some(plan) = &record.plan else { return Vec::new() };
     let weights: Vec<Percent> = plan.steps.iter().map(|step| step.weight).collect();
-    let count_of = weights.len() + usize::from(weights.last() != Some(&Percent::ALL));
-    let at = (record.progress.position + 1).min(count_of);
-    let step = if record.exposed() { format!("step {at}/{count_of}") } else { format!("{count_of} steps") };
+    let step = match Standing::of_record(record).step() {
+        Some(step) if step.contains('/') => format!("step {step}"),
+        Some(promotion) => promotion,
+        None => format!("{} steps", weights.len()),
+    };
+    // The number of requests stands behind the bar.
+    let cells = bar_cells(width, 21 + 24);
     let share = record.last_check().and_then(Checked::share);
     let observed = match share.and_then(|share| Some((share, share.fraction()?))) {
         Some((share, fraction)) => vec![
             Span::raw(format!("  {:<10}{:>7}  ", "observed", percent(fraction))),
-            Span::raw(bar(fraction, BAR)),
+            Span::raw(bar(fraction, cells)),
             Span::styled(format!("  of {} requests", count(share.candidate + share.stable)), DIM),
         ],
         None => vec![Span::raw(format!("  {:<10}{:>7}", "observed", "-"))],
@@ -166,39 +204,41 @@ fn steps(record: &Record) -> Vec<Line<'static>> {
         Line::from(vec![Span::styled(step, BOLD), Span::raw(format!("  {}", ladder(&weights)))]),
         Line::from(vec![
             Span::raw(format!("  {:<10}{:>7}  ", "requested", record.weight.to_string())),
-            Span::raw(bar(record.weight.fraction(), BAR)),
+            Span::raw(bar(record.weight.fraction(), cells)),
         ]),
         Line::from(observed),
         Line::default(),
     ]
 }
 
-/// Both slots side by side.
-fn slots(record: &Record) -> Vec<Line<'static>> {
+/// Both slots side by side. Where there is little room, quantiles stand alone, without the share of slower answers.
+fn slots(record: &Record, width: usize) -> Vec<Line<'static>> {
     let (Some(plan), Some(check)) = (&record.plan, record.last_check()) else { return Vec::new() };
-    let mut head = format!("{:<20}{:>11}{:>9}{:>9}", "", "requests", "errors", "rate");
+    let mut head = format!("{:<16}{:>11}{:>9}{:>8}{:>9}", "", "requests", "errors", "rate", "healthy");
+    let wide = head.len() + QUANTILE.0 * plan.baseline.latency.len() <= width;
+    let columns = if wide { QUANTILE.0 } else { QUANTILE.1 };
     for threshold in &plan.baseline.latency {
-        let _ = write!(head, "{:>18}", format!("{} (> {})", threshold.quantile, seconds(threshold.seconds)));
+        let quantile = threshold.quantile;
+        let name = if wide { format!("{quantile} (> {})", seconds(threshold.seconds)) } else { quantile.to_string() };
+        let _ = write!(head, "{name:>columns$}");
     }
-    let _ = write!(head, "{:>9}", "healthy");
     let row = |role: &str, slot: String, counts: Counts, hosts: Option<Hosts>, candidate: bool| {
         let rate = counts.error_rate().map_or_else(|| "-".into(), percent);
+        let hosts = hosts.map_or_else(|| "-".into(), |hosts| format!("{}/{}", hosts.healthy, hosts.registered));
         let mut row = format!(
-            "{:<20}{:>11}{:>9}{:>9}",
+            "{:<16}{:>11}{:>9}{rate:>8}{hosts:>9}",
             format!("{role} {slot}"),
             count(counts.requests),
             count(counts.errors),
-            rate
         );
         for threshold in &plan.baseline.latency {
             let gate = check.gate(&format!("latency {}", threshold.quantile)).and_then(|gate| gate.counts);
             let slow = gate.map(|pair| if candidate { pair.candidate } else { pair.stable });
             let share = slow.and_then(Counts::error_rate).map_or_else(|| "-".into(), percent);
             let latest = record.latency(threshold.quantile, candidate).map_or_else(|| "-".into(), seconds);
-            let _ = write!(row, "{:>18}", format!("{latest} ({share})"));
+            let text = if wide { format!("{latest} ({share})") } else { latest };
+            let _ = write!(row, "{text:>columns$}");
         }
-        let hosts = hosts.map_or_else(|| "-".into(), |hosts| format!("{}/{}", hosts.healthy, hosts.registered));
-        let _ = write!(row, "{hosts:>9}");
         Line::raw(row)
     };
     vec![
@@ -217,8 +257,9 @@ fn seconds(seconds: f64) -> String {
 const FOR_IT: &str = "health";
 
 /// The e-values on their way to their limits, and the gates that say something else.
-fn evidence(record: &Record) -> Vec<Line<'static>> {
+fn evidence(record: &Record, width: usize) -> Vec<Line<'static>> {
     let Some(check) = record.last_check() else { return Vec::new() };
+    let cells = bar_cells(width, 20 + 9 + 24 + SPARK);
     let mut lines = Vec::new();
     for gate in check.judged() {
         let (Some(e), Some(proof)) = (gate.e_value, gate.proof_at) else { continue };
@@ -242,14 +283,14 @@ fn evidence(record: &Record) -> Vec<Line<'static>> {
         let dry_run = if gate.dry_run { ", dry run" } else { "" };
         lines.push(Line::from(vec![
             Span::raw(format!("{name:<20}")),
-            Span::styled(bar(toward_proof(e, proof), BAR), style(tone)),
+            Span::styled(bar(toward_proof(e, proof), cells), style(tone)),
             Span::raw(format!(" {:>8}", short(e))),
             Span::styled(format!("{:<24}", format!("{limits}{dry_run}")), DIM),
             Span::styled(sparkline(&way, SPARK), style(tone)),
         ]));
     }
     if !lines.is_empty() {
-        lines.insert(0, Line::styled(format!("{:<20}{:<BAR$} {:>8}", "evidence", "", "e-value"), DIM));
+        lines.insert(0, Line::styled(format!("{:<20}{:<cells$} {:>8}", "evidence", "", "e-value"), DIM));
     }
     let speaking = check.check.evidence.gates.iter().filter(|gate| gate.e_value.is_none());
     let speaking = speaking.filter(|gate| !matches!(gate.finding, Finding::Fine | Finding::Proven));
@@ -283,22 +324,27 @@ fn happened(frame: &mut Frame<'_>, model: &Model, area: Rect) {
 }
 
 /// What comes next, what was asked or answered, and the keys.
-fn footer(model: &Model) -> Vec<Line<'static>> {
-    let mut lines = vec![Line::default(), Line::from(vec![Span::styled("next  ", BOLD), Span::raw(model.next())])];
+fn footer(model: &Model, width: usize) -> Vec<Line<'static>> {
+    let mut next = wrapped(&model.next(), width.saturating_sub(6)).into_iter();
+    let first = Line::from(vec![Span::styled("next  ", BOLD), Span::raw(next.next().unwrap_or_default())]);
+    let mut lines = vec![Line::default(), first];
+    lines.extend(next.map(|row| Line::raw(format!("      {row}"))));
     if let Some((since, why)) = &model.look.trouble {
         let seen = model
             .look
             .at
             .map_or_else(|| "nothing was seen yet".into(), |at| format!("as it was {} ago", model.ago(at)));
         let text = format!("no answer for {}, {seen}; looking again: {}", model.ago(*since), one_line(why));
-        lines.push(Line::styled(text, style(Tone::Bad)));
+        lines.extend(wrapped(&text, width).into_iter().map(|row| Line::styled(row, style(Tone::Bad))));
     }
-    let said = match (&model.asked, &model.answer) {
-        (Some(word), _) => Some(Line::styled(model.question(*word), style(Tone::Wait).add_modifier(Modifier::BOLD))),
-        (None, Some(answer)) => Some(Line::raw(one_line(answer))),
-        (None, None) => None,
+    let (said, style) = match (&model.asked, &model.answer) {
+        (Some(word), _) => (model.question(*word), style(Tone::Wait).add_modifier(Modifier::BOLD)),
+        (None, Some(answer)) => (answer.clone(), Style::new()),
+        (None, None) => (String::new(), Style::new()),
     };
-    lines.extend(said);
+    if !said.is_empty() {
+        lines.extend(wrapped(&said, width).into_iter().map(|row| Line::styled(row, style)));
+    }
     let keys = if model.is_on() { "p pause  r resume  a approve  P promote  x abort  " } else { "" };
     lines.push(Line::styled(format!("{keys}\u{2191}\u{2193} timeline  q leave"), DIM));
     lines

@@ -158,10 +158,16 @@ async fn hooks_that_may_not_be_invoked_are_told() {
 }
 
 /// A role of the installation that may change what is named, or what has the tag.
+/// A role with a policy.
 async fn role(lab: &Lab, name: &str, policy: &Value) {
     let service = json!({"Version": "2012-10-17", "Statement": []}).to_string();
     let created = [("RoleName", name), ("AssumeRolePolicyDocument", service.as_str())];
     lab.aws().call_query("iam", "2010-05-08", "CreateRole", &created).await.unwrap();
+    allow(lab, name, policy).await;
+}
+
+/// What a role may do from now on.
+async fn allow(lab: &Lab, name: &str, policy: &Value) {
     let document = policy.to_string();
     let put = [("RoleName", name), ("PolicyName", "calls"), ("PolicyDocument", document.as_str())];
     lab.aws().call_query("iam", "2010-05-08", "PutRolePolicy", &put).await.unwrap();
@@ -173,19 +179,45 @@ async fn permissions_that_are_missing_are_told() {
     let lab = lab().await;
     let shop = lab.service("shop").start().await.unwrap();
     let definition = shop.definition();
-    let allow = |action: &str, resource: &str| {
+    let only = |action: &str, resource: &str| {
         let statement = json!({"Effect": "Allow", "Action": [action], "Resource": [resource]});
         json!({"Version": "2012-10-17", "Statement": [statement]})
     };
     let route = definition["routes"][0].as_str().unwrap();
-    role(&lab, "spillway-shift-weight", &allow("elasticloadbalancing:ModifyRule", route)).await;
-    role(&lab, "spillway-prepare-candidate", &allow("ecs:UpdateService", "arn:aws:ecs:*:*:service/lab/shop-blue"))
-        .await;
+    role(&lab, "spillway-shift-weight", &only("elasticloadbalancing:ModifyRule", route)).await;
+    role(&lab, "spillway-prepare-candidate", &only("ecs:UpdateService", "arn:aws:ecs:*:*:service/lab/shop-blue")).await;
     let (code, told, err) = validate(&lab, &definition);
     assert_eq!(code, Some(1), "{err}");
     let problems = lines(&told, "problems");
     assert_eq!(problems.len(), 1, "{problems:?}");
     let expected = "role/spillway-prepare-candidate may not ecs:UpdateService it; tag it spillway:managed=true";
     assert!(problems[0].starts_with("slots.green.compute: ") && problems[0].contains(expected), "{problems:?}");
+
+    // Whoever registers a copy of a revision hands its roles on.
+    let ecs = async |operation: &str, body: Value| {
+        lab.aws().call_json(&format!("AmazonEC2ContainerServiceV20141113.{operation}"), &body).await.unwrap()
+    };
+    let found = ecs("DescribeServices", json!({"cluster": "lab", "services": ["shop-blue"]})).await;
+    let revision = found["services"][0]["taskDefinition"].clone();
+    let mut copy = ecs("DescribeTaskDefinition", json!({ "taskDefinition": revision })).await["taskDefinition"].take();
+    let tasks = "arn:aws:iam::000000000000:role/tasks";
+    copy = json!({
+        "family": copy["family"], "containerDefinitions": copy["containerDefinitions"], "taskRoleArn": tasks,
+    });
+    let copy = ecs("RegisterTaskDefinition", copy).await;
+    let update = json!({
+        "cluster": "lab", "service": "shop-blue", "taskDefinition": copy["taskDefinition"]["taskDefinitionArn"],
+    });
+    ecs("UpdateService", update).await;
+    let passes =
+        |told: &Value| lines(told, "problems").into_iter().filter(|problem| problem.contains("iam:PassRole")).collect();
+    let problems: Vec<String> = passes(&validate(&lab, &definition).1);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].contains(tasks) && problems[0].ends_with("name it in the engine's managed_arns.task_roles"),
+        "{problems:?}"
+    );
+    allow(&lab, "spillway-prepare-candidate", &only("iam:PassRole", tasks)).await;
+    assert_eq!(passes(&validate(&lab, &definition).1), Vec::<String>::new());
     lab.stop().await;
 }

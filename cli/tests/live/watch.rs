@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -62,6 +62,16 @@ impl Watching {
 
     fn text(&self) -> String {
         self.screen.lock().unwrap().screen().contents()
+    }
+
+    fn is_coloured(&self) -> bool {
+        let parser = self.screen.lock().unwrap();
+        let (rows, columns) = parser.screen().size();
+        let mut cells = (0..rows.get()).flat_map(|row| (0..columns.get()).map(move |column| (row, column)));
+        cells.any(|(row, column)| {
+            let cell = parser.screen().cell(row, column).unwrap();
+            [cell.fgcolor(), cell.bgcolor()] != [vt100::Color::Default; 2]
+        })
     }
 
     /// Waits until the screen is as it should be.
@@ -152,12 +162,12 @@ fn a_release_is_watched_and_acted_on() {
 
     // A key asks first; anything but yes is no.
     view.press("x");
-    view.shows("the question", |text| text.contains("abort: roll back"));
+    view.shows("the question", |text| text.contains("any other key no): roll back"));
     view.press("n");
-    view.shows("no question", |text| !text.contains("abort: roll back"));
+    view.shows("no question", |text| !text.contains("any other key no): roll back"));
     assert_eq!(double.calls_of("UpdateItem").len(), 0);
     view.press("x");
-    view.shows("the question", |text| text.contains("abort: roll back"));
+    view.shows("the question", |text| text.contains("any other key no): roll back"));
     view.press("y");
     view.shows("the answer", |text| text.contains("rolls back at its next check"));
     let written = double.calls_of("UpdateItem");
@@ -189,6 +199,90 @@ fn the_terminal_may_have_any_size() {
     view.leaves("\u{3}");
 }
 
+/// What people look at first has its place on the smallest of the usual terminals.
+#[test]
+fn eighty_columns_have_room_for_what_matters() {
+    let (told, down) = (Arc::new(AtomicUsize::new(until_checked())), Arc::default());
+    let double = release(&told, &down);
+    let mut view = Watching::start(&double, 24, 80);
+    let text = view.shows("a check", |text| text.contains("against: errors"));
+    for part in ["requests", "errors", "healthy", "p99", "requested", "observed", "next"] {
+        assert!(text.contains(part), "no {part}:\n{text}");
+    }
+    let hosts = text.lines().find(|line| line.starts_with("candidate ")).unwrap_or_default();
+    assert!(hosts.contains("2/2"), "{hosts}");
+    let evidence = text.lines().find(|line| line.starts_with("against: errors")).unwrap_or_default();
+    assert!(evidence.ends_with(['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']), "{evidence}");
+    view.press("P");
+    let asked = view.shows("the question", |text| text.contains("promote (y yes, any other key no)"));
+    assert!(asked.contains("skipping the rest of the step at"), "{asked}");
+    view.press("n");
+    view.leaves("q");
+}
+
+/// A service whose release r-1 is being judged, and whose lease is told by this.
+fn judged(lease: impl Fn() -> Value + Send + Sync + 'static) -> Double {
+    let history: Value = serde_json::from_str(ROLLED_BACK).unwrap();
+    let mut events = history["events"].as_array().unwrap()[..until_checked()].to_vec();
+    events.reverse();
+    Double::start(move |operation, body| match operation {
+        "GetExecutionHistory" => Answer::Json(json!({ "events": events })),
+        _ => installation(operation, body, &lease(), &json!({"status": "RUNNING"})),
+    })
+}
+
+fn held_by(name: &str, command: &str) -> Value {
+    let owner = arn("spillway-release", name);
+    json!({"service": "shop", "owner": owner, "fence": "7", "phase": "baking", "command": command})
+}
+
+/// A word is for the release on the screen: another one, that has taken the lease meanwhile, does not hear it.
+#[test]
+fn a_word_reaches_no_other_release() {
+    let taken = Arc::new(AtomicBool::new(false));
+    let owner = Arc::clone(&taken);
+    let double = judged(move || held_by(if owner.load(Ordering::Relaxed) { "r-2" } else { "r-1" }, "none"));
+    let seen = arn("spillway-release", "r-1");
+    let told = command(&["watch", "shop", "--execution", &seen, "--endpoint-url", double.url()]);
+    let mut view = Watching::run(&told, 40, 120);
+    view.shows("a check", |text| text.contains("against: errors"));
+    view.press("x");
+    view.shows("the question", |text| text.contains("abort (y yes"));
+    taken.store(true, Ordering::Relaxed);
+    view.press("y");
+    view.shows("that nobody heard it", |text| text.contains("abort was said to neither"));
+    view.shows("no keys for words", |text| !text.contains("x abort"));
+    view.press("P");
+    view.shows("why", |text| text.contains("release r-1 does not hold the lease, r-2 does"));
+    assert_eq!(double.calls_of("UpdateItem").len(), 0);
+    view.leaves("q");
+}
+
+/// The ARN of another service's release is no release of this one.
+#[test]
+fn only_releases_of_the_service_are_shown_as_its_own() {
+    let double = judged(|| held_by("r-1", "none"));
+    let foreign = arn("spillway-guard", "r-1");
+    for (service, execution, why) in [
+        ("cart", arn("spillway-release", "r-1"), "a release of shop, not of cart"),
+        ("shop", foreign, "not a release of this installation"),
+    ] {
+        let told = command(&["watch", service, "--execution", &execution, "--endpoint-url", double.url()]);
+        let view = Watching::run(&told, 20, 200);
+        view.shows("the reason", |text| text.contains(why));
+    }
+}
+
+/// A word that stays in the lease is not waited for for ever.
+#[test]
+fn what_comes_next_is_told_after_a_pause_was_ended() {
+    let double = judged(|| held_by("r-1", "resume"));
+    let view = Watching::start(&double, 40, 120);
+    let text = view.shows("a check", |text| text.contains("against: errors"));
+    assert!(text.contains("next  a check ") && !text.contains("resume is read"), "{text}");
+    view.leaves("q");
+}
+
 /// What was seen stays, with its age, and goes on when there is an answer again; whatever the failure.
 #[test]
 fn a_lost_connection_is_waited_out() {
@@ -206,6 +300,23 @@ fn a_lost_connection_is_waited_out() {
     told.store(usize::MAX, Ordering::Relaxed);
     view.shows("the end", |text| text.contains("RolledBack"));
     view.leaves("q");
+}
+
+/// All that colours say is said in words and shapes, too.
+#[test]
+fn colours_are_left_out_where_nobody_wants_them() {
+    let watch = ["watch", "shop"];
+    let plain = ["watch", "shop", "--no-color"];
+    for (arguments, no_color, coloured) in [(&watch[..], "", true), (&watch, "1", false), (&plain, "", false)] {
+        let (told, down) = (Arc::new(AtomicUsize::new(until_checked())), Arc::default());
+        let double = release(&told, &down);
+        let mut told = command(&[arguments, &["--endpoint-url", double.url()]].concat());
+        told.env("NO_COLOR", no_color);
+        let view = Watching::run(&told, 40, 120);
+        view.shows("a check", |text| text.contains("against: errors"));
+        assert_eq!(view.is_coloured(), coloured, "{arguments:?}, NO_COLOR={no_color:?}");
+        view.leaves("q");
+    }
 }
 
 /// It ends as other programs do, and leaves the terminal as it was.

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use spillway_core::event::announcement::{Page, Status};
+use spillway_core::event::announcement::Page;
+use spillway_core::execution::Status;
 
 const STATUS_CHANGE: &str = "Step Functions Execution Status Change";
 

@@ -8,10 +8,11 @@ mod heard;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use spillway_aws::error::{ApiError, Named};
-use spillway_aws::executions::{self, Execution as Described};
+use spillway_aws::executions::Execution as Described;
 use spillway_aws::ports::{Events, Executions};
 use spillway_core::event::Event;
-use spillway_core::event::announcement::{self, Execution, Status, UnknownMachine};
+use spillway_core::event::announcement::{self, Execution, UnknownMachine};
+use spillway_core::execution::Status;
 use thiserror::Error;
 
 use heard::{Change, Heard};
@@ -77,7 +78,7 @@ async fn complete(executions: &impl Executions, change: Change) -> Result<Execut
         || (status == Status::Failed && (error.is_none() || cause.is_none()));
     if incomplete {
         let described: Described = executions.details(&arn).await?;
-        if status != Status::Running && described.status == executions::Status::Running {
+        if status != Status::Running && described.status == Status::Running {
             return Err(Error::NotEndedYet(arn));
         }
         input = Some(described.input);

@@ -12,6 +12,7 @@ use crate::error::ApiError;
 use crate::ports::Executions;
 
 pub use history::Event;
+pub use spillway_core::execution::Status;
 
 const DESCRIBE: &str = "DescribeExecution";
 const LIST: &str = "ListExecutions";
@@ -30,21 +31,6 @@ pub const UNKNOWN_EXECUTION: &str = "ExecutionDoesNotExist";
 #[derive(Clone, Debug)]
 pub struct StateMachines {
     client: Client,
-}
-
-/// How an execution stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Status {
-    /// It runs, or waits to be redriven.
-    Running,
-    /// It succeeded.
-    Succeeded,
-    /// It failed.
-    Failed,
-    /// Its time was up.
-    TimedOut,
-    /// It was stopped by hand.
-    Stopped,
 }
 
 /// An execution as it stands.

@@ -7,7 +7,11 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tracing::level_filters::LevelFilter;
 use tracing::{Instrument, Level};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::error::{Named, diagnostic};
 
@@ -35,6 +39,9 @@ where
     .await
 }
 
+/// Errors that quote what they were given. Their messages are for whoever asked, and stay out of the logs.
+const QUOTING: [&str; 3] = ["InvalidDefinition", "InvalidInput", "ReleaseRefused"];
+
 async fn answer<Event, Output, Error, Handle, Answer>(payload: Value, handle: &Handle) -> Result<Output, Diagnostic>
 where
     Event: DeserializeOwned,
@@ -42,9 +49,10 @@ where
     Handle: Fn(Event) -> Answer,
     Answer: Future<Output = Result<Output, Error>>,
 {
-    let event: Event = serde_path(payload).map_err(|message| {
-        tracing::error!(error = "InvalidInput", %message);
-        Diagnostic { error_type: "InvalidInput".into(), error_message: message }
+    let event: Event = serde_path_to_error::deserialize(payload).map_err(|error| {
+        let (field, inner) = (error.path(), error.inner());
+        tracing::error!(error = "InvalidInput", %field);
+        Diagnostic { error_type: "InvalidInput".into(), error_message: format!("{field}: {inner}") }
     })?;
     // Boxed: nested SDK futures are too deep for the compiler otherwise.
     match Box::pin(handle(event)).await {
@@ -54,7 +62,9 @@ where
         }
         Err(error) => {
             let diagnostic = diagnostic(&error);
-            tracing::error!(error = diagnostic.error_type, message = diagnostic.error_message);
+            let message = diagnostic.error_message.as_str();
+            let message = (!QUOTING.contains(&diagnostic.error_type.as_str())).then_some(message);
+            tracing::error!(error = diagnostic.error_type, message);
             Err(diagnostic)
         }
     }
@@ -70,10 +80,6 @@ fn with_deadline(mut payload: Value, milliseconds: u64) -> Value {
     payload
 }
 
-fn serde_path<Event: DeserializeOwned>(payload: Value) -> Result<Event, String> {
-    serde_path_to_error::deserialize(payload).map_err(|error| format!("{}: {}", error.path(), error.inner()))
-}
-
 /// Which release and which step a log line is about. Payloads are not logged.
 fn span(payload: &Value, request: &str) -> tracing::Span {
     let text = |pointer: &str| payload.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -87,12 +93,19 @@ fn span(payload: &Value, request: &str) -> tracing::Span {
 fn start_logging() {
     let level = std::env::var("RUST_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(Level::INFO);
     let level = level.min(Level::INFO);
+    // Those repeat events that they cannot read, and errors as they were answered, which may quote their input.
+    let quiet = ("lambda_runtime", LevelFilter::OFF);
+    let targets = Targets::new()
+        .with_default(level)
+        .with_targets([quiet])
+        .with_target("lambda_runtime::layers::api_client", level);
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
         .with_target(false)
-        .with_max_level(level)
+        .finish()
+        .with(targets)
         .init();
 }

@@ -37,8 +37,8 @@ impl Simulator {
         }
     }
 
-    /// Whether a role may do this to that resource, whose tag has this value. Resource policies and the organisation's
-    /// are not looked at:
+    /// Whether a role may do this to that resource, where a context key such as `aws:ResourceTag/KEY` has this value. Resource
+    /// policies and the organisation's are not looked at:
     /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html>.
     ///
     /// # Errors
@@ -48,11 +48,11 @@ impl Simulator {
         role: &str,
         action: &str,
         resource: &str,
-        tag: Option<(&str, &str)>,
+        context: Option<(&str, &str)>,
     ) -> Result<bool, ApiError> {
-        let entry = tag.map(|(key, value)| {
+        let entry = context.map(|(key, value)| {
             ContextEntry::builder()
-                .context_key_name(format!("aws:ResourceTag/{key}"))
+                .context_key_name(key)
                 .context_key_type(ContextKeyTypeEnum::String)
                 .context_key_values(value)
                 .build()

@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 
+/// Failures are told from inside out to this depth.
+const DEPTH: usize = 6;
+
 /// A failure's name and its message; either may be empty. An error of the state machine has a name, and a function's
 /// error has its message wrapped in JSON once more. What is text already has no name.
 #[must_use]
@@ -10,10 +13,7 @@ pub fn parts(failure: &Value) -> (String, String) {
         return (String::new(), words.to_owned());
     }
     let field = |name: &str| failure.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (error, cause) = (field("Error"), field("Cause"));
-    let inner = serde_json::from_str::<Value>(cause).ok();
-    let message = inner.as_ref().and_then(|inner| inner.get("errorMessage")).and_then(Value::as_str);
-    (error.to_owned(), message.unwrap_or(cause).to_owned())
+    (field("Error").to_owned(), readable(field("Cause")))
 }
 
 /// The same of the cause that an execution ended with: a failure as text, what a function said, or just words.
@@ -25,6 +25,32 @@ pub fn parts_of_cause(cause: &str) -> (String, String) {
         }
         Ok(failure @ Value::Object(_)) => parts(&failure),
         _ => (String::new(), cause.to_owned()),
+    }
+}
+
+/// A cause without its wrapping: Step Functions' `{"Error", "Cause"}`, a function's `{"errorType", "errorMessage"}`, or
+/// the ARN of another execution.
+#[must_use]
+pub fn readable(cause: &str) -> String {
+    unwrapped(cause, DEPTH)
+}
+
+fn unwrapped(text: &str, depth: usize) -> String {
+    let text = text.trim();
+    let Ok(Value::Object(object)) = serde_json::from_str(text) else { return text.to_owned() };
+    let field = |name: &str| object.get(name).and_then(Value::as_str);
+    let inner = |text: &str| if depth == 0 { text.to_owned() } else { unwrapped(text, depth - 1) };
+    if let Some(message) = field("errorMessage") {
+        return inner(message);
+    }
+    match (field("Error"), field("Cause").filter(|cause| !cause.is_empty())) {
+        (Some(error), Some(cause)) => {
+            let cause = inner(cause);
+            if cause.starts_with(error) { cause } else { format!("{error}: {cause}") }
+        }
+        (Some(error), None) => error.to_owned(),
+        (None, Some(cause)) => inner(cause),
+        (None, None) => text.to_owned(),
     }
 }
 
@@ -64,5 +90,25 @@ mod tests {
         let said = json!({"errorType": "Refused", "errorMessage": "no service"}).to_string();
         assert_eq!(words(&parts_of_cause(&said)), "Refused: no service");
         assert_eq!(words(&parts_of_cause("17")), "17");
+    }
+
+    #[test]
+    fn causes_are_unwrapped() {
+        for (cause, expected) in [
+            ("held at 5 %", "held at 5 %"),
+            (r#"{"errorType":"ReleaseRefused","errorMessage":"an alarm fires\nno hosts"}"#, "an alarm fires\nno hosts"),
+            (
+                r#"{"Error":"ReleaseRefused","Cause":"{\"errorType\":\"ReleaseRefused\",\"errorMessage\":\"no\"}"}"#,
+                "ReleaseRefused: no",
+            ),
+            (r#"{"Error":"States.Timeout"}"#, "States.Timeout"),
+            (r#"{"Error":"States.Timeout","Cause":""}"#, "States.Timeout"),
+            (r#"{"Cause":"why"}"#, "why"),
+            (r#"{"other":1}"#, r#"{"other":1}"#),
+            ("[1]", "[1]"),
+            ("", ""),
+        ] {
+            assert_eq!(readable(cause), expected, "{cause}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Hooks: functions of the service's own that a release asks at named points, and goes on only if they say ok.
 //!
 //! An answer is `"ok"`, `"fail"` or `"wait"`, or an object with one of them as `result` and a `reason`. A hook that says
-//! wait, cannot be called or answers nonsense is asked again at the next look, until its time is up; then it has failed.
+//! wait, cannot be called or answers nonsense is asked again at the next look, until its time is up; then it has failed. An
+//! answer of more than 4000 characters is nonsense.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -184,7 +185,7 @@ pub struct Pending {
 pub struct Reply {
     /// The point that it was called at; `None` before any call.
     pub point: Option<Point>,
-    /// Its answer, or the error that the call ended with.
+    /// Its answer as text, at most 4000 characters of it, or the error that the call ended with.
     pub answer: Value,
 }
 
@@ -295,6 +296,9 @@ enum Answer {
 }
 
 fn read(answer: &Value) -> Answer {
+    let parsed: Option<Value> = answer.as_str().and_then(|text| serde_json::from_str(text).ok());
+    // A text that is no object's means itself.
+    let answer = parsed.as_ref().filter(|parsed| parsed.is_object() || parsed.is_null()).unwrap_or(answer);
     let reason = answer.get("reason").and_then(Value::as_str).map(|reason| format!(": {}", short(reason)));
     let reason = reason.unwrap_or_default();
     match answer.as_str().or_else(|| answer.get("result").and_then(Value::as_str)) {
@@ -345,6 +349,7 @@ mod tests {
         );
         assert_eq!(stands(json!("ok"), 99), Standing::Passed, "late is better than never");
         assert_eq!(stands(json!({"result": "ok"}), 1), Standing::Passed);
+        assert_eq!(stands(json!(r#"{"result": "ok"}"#), 1), Standing::Passed, "as it comes");
         assert_eq!(
             stands(json!({"result": "fail", "reason": "cart is empty"}), 1),
             Standing::Failed("the after_step hook says fail: cart is empty".into())
@@ -353,6 +358,8 @@ mod tests {
             (json!("wait"), "says wait"),
             (json!({"result": "wait", "reason": "2 of 9"}), "says wait: 2 of 9"),
             (json!({"Error": "Lambda.Unknown", "Cause": "exit 1"}), "cannot be called: Lambda.Unknown exit 1"),
+            (json!("null"), "answered null; allowed: ok, fail or wait, or an object with one of them as result"),
+            (json!("17"), "answered \"17\"; allowed: ok, fail or wait, or an object with one of them as result"),
             (json!(null), "answered null; allowed: ok, fail or wait, or an object with one of them as result"),
             (
                 json!({"result": "OK"}),

@@ -102,9 +102,10 @@ impl Notices {
     /// What the service's lease and the freeze of all services say.
     #[must_use]
     pub fn of(record: &LeaseRecord, all: Option<Freeze>, now: Timestamp) -> Self {
-        let newer = record.waiting.as_ref().filter(|waiting| waiting.supersede);
-        let mut freezes = [record.freeze.clone(), all].into_iter().flatten().filter(|freeze| freeze.is_on(now));
-        Self { superseded_by: newer.map(|waiting| waiting.execution.clone()), freeze: freezes.next() }
+        let freeze = [record.freeze.clone(), all].into_iter().flatten().find(|freeze| freeze.is_on(now));
+        // In a freeze the newer one could not start, and users would have been sent back for nobody.
+        let newer = record.waiting.as_ref().filter(|waiting| waiting.supersede && freeze.is_none());
+        Self { superseded_by: newer.map(|waiting| waiting.execution.clone()), freeze }
     }
 }
 

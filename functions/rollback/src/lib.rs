@@ -27,6 +27,8 @@ const LOOKS_UNTIL_RARER: u32 = 10;
 
 /// Routes that cannot be restored are tried again so often, with a renewed lease each time; then people are called.
 const MOST_FAILURES: u32 = 20;
+/// Testers are waited for in so many looks, which are half a minute.
+const MOST_OPEN_LOOKS: u32 = 5;
 /// The longest wait between two such attempts, in seconds.
 const LONGEST_PAUSE: u32 = 60;
 
@@ -73,6 +75,8 @@ pub struct Restoration {
     pub exposed: Vec<f64>,
     /// In how many looks in a row routes could not be restored, and nothing else was waited for.
     pub failures: u32,
+    /// In how many looks a testers' route could not be closed, and nothing else was waited for.
+    pub open_looks: u32,
     /// Whether people have been called.
     pub paged: bool,
     /// The hook that is waited for.
@@ -256,12 +260,17 @@ pub async fn handle(
     for (route, error) in &failed {
         tracing::warn!(%route, %error, "the route is tried again at the next look");
     }
-    // Nobody but testers is there: a failure is worth a word, and no more.
+    // Nobody but testers is there: they wait until all users are back, and are left where they are in the end. Their slot is not
+    // scaled down then, which is for people to look at.
+    let mut open = Vec::new();
     for planned in &event.plan.test_routes {
         if let Err(error) = close(load_balancers, leases, &event, planned).await {
-            tracing::warn!(route = %planned.arn, %error, "the testers' route is left as it is");
+            tracing::warn!(route = %planned.arn, %error, "the testers' route is not closed");
+            open.push((planned.arn.clone(), error));
         }
     }
+    let lingering = !open.is_empty() && !stuck && !unsettled && restoration.open_looks < MOST_OPEN_LOOKS;
+    restoration.open_looks += u32::from(lingering);
 
     let dead = restored.iter().any(|route| route.standing == Standing::Dead);
     let unknown = restored.iter().find(|route| route.standing == Standing::Unknown).map(|route| route.route.clone());
@@ -271,7 +280,7 @@ pub async fn handle(
         (false, false) => restoration.dead_looks,
     };
     let over = patience == Patience::Over || (event.plan.without_stable.is_some() && patience == Patience::Waiting);
-    let (next, call) = if stuck {
+    let (next, call) = if stuck || lingering {
         (Next::Again, None)
     } else if !unsettled {
         hear(&event, &mut restoration, now)
@@ -292,15 +301,20 @@ pub async fn handle(
     let poll = event.plan.readiness.poll_seconds;
     let rarer = 1 << (restoration.looks / LOOKS_UNTIL_RARER).min(10);
     let wait_seconds = match next {
-        Next::Again => (1 << (restoration.failures - 1).min(10)).min(LONGEST_PAUSE),
+        Next::Again => (1 << (restoration.failures.max(restoration.open_looks) - 1).min(10)).min(LONGEST_PAUSE),
         _ => poll.saturating_mul(rarer).min(LONGEST_WAIT),
     };
     restoration.looks = restoration.looks.saturating_add(1);
     let failures = if stuck { format!("; not yet restored: {}", listed(&failed)) } else { String::new() };
+    let open = if open.is_empty() {
+        String::new()
+    } else {
+        format!("; testers are still led to the candidate: {}", listed(&open))
+    };
     let standing = standing_words(&event.plan, &restored);
     let cost = event.since.or(event.plan.planned_at).map(|since| Cost::of(&event.plan.candidate, since, now));
     let spent = cost.map(|cost| format!("; {cost}")).unwrap_or_default();
-    let cause = format!("{}{standing}{failures}{}{spent}", cause(&event.failure), restoration.remark);
+    let cause = format!("{}{standing}{failures}{open}{}{spent}", cause(&event.failure), restoration.remark);
     tracing::info!(?next, cause, "rollback");
     Ok(Output { next, cause, routes: restored, wait_seconds, restoration, hook: call, cost })
 }
@@ -442,7 +456,10 @@ async fn close(
     event: &Event,
     planned: &PlannedRoute,
 ) -> Result<(), RouteError> {
-    let live = routes.read(&planned.arn).await?;
+    let live = match routes.read(&planned.arn).await {
+        Err(error) if is_gone(&error) => return Ok(()),
+        read => read?,
+    };
     if route::same(&live, &planned.left_at(Some(Percent::ALL))) {
         may_write(leases, event).await?;
         put(routes, planned, &planned.original).await?;

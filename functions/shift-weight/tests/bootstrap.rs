@@ -92,7 +92,7 @@ fn a_malformed_event_is_a_named_error_and_logs_say_what_it_was_about() {
     let event = json!({
         "lease": {"service": "shop", "owner": "arn:aws:states:eu-west-1:123456789012:execution:release:r-7", "fence": 7},
         "progress": {"position": 2},
-        "plan": {"secret": "not-to-be-logged"},
+        "plan": "not-to-be-logged",
     });
     let ((path, error), output) = invoke(&event);
     assert!(path.contains("/invocation/request-1/error"), "{path}");

@@ -330,15 +330,21 @@ async fn is_detached(routes: &impl Routes, plan: &Plan, side: &Side) -> Result<b
     Ok(false)
 }
 
-/// Why the slot still counts as serving: a route gives it weight.
+/// Why the slot still counts as serving: a route gives it weight. A testers' route that is as it was before the release, and
+/// leads to a slot without capacity, is somebody's own.
 async fn carries_weight(routes: &impl Routes, plan: &Plan, side: &Side) -> Result<Option<String>, ApiError> {
-    for planned in &plan.routes {
+    let users = plan.routes.iter().map(|planned| (planned, false));
+    let testers = plan.test_routes.iter().map(|planned| (planned, true));
+    for (planned, testers) in users.chain(testers) {
         let actions = match routes.read(&planned.arn).await {
             Ok(actions) => actions,
             // A route that is gone sends nothing anywhere.
             Err(error) if is_gone(&error) => continue,
             Err(error) => return Err(error),
         };
+        if testers && route::same(&actions, &planned.original) {
+            continue;
+        }
         // All forward actions: someone may have added one.
         for group in &side.groups {
             let weight = route::forwards(&actions).filter_map(|forward| forward.weight(&group.arn)).max();

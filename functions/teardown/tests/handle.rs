@@ -7,6 +7,7 @@ use spillway_core::compute::{GroupState, Instance};
 use spillway_core::cost::Cost;
 use spillway_core::definition::Compute;
 use spillway_core::hook::{Point, Reply};
+use spillway_core::plan::PlannedRoute;
 use spillway_core::route::{ActionKind, Stickiness};
 use spillway_core::slot::Slot;
 use spillway_world::{Fault, World, forwarding, group, lease, plan, rejected, route, throttled};
@@ -67,6 +68,25 @@ async fn refuses_while_any_route_gives_it_weight() {
     let output = retire(&world, Slot::Blue, 0).await.unwrap();
     assert!(output.next == Next::Wait && output.reason.contains("slot blue has weight 3"), "{}", output.reason);
     assert!(world.state().changes.is_empty());
+}
+
+/// Testers' routes count like others, but for one that has led there before the release.
+#[tokio::test]
+async fn refuses_while_a_testers_route_gives_it_weight() {
+    let original = forwarding(&[("blue", 1)]);
+    for (live, next) in [
+        (forwarding(&[("blue", 100), ("green", 0)]), Next::Wait),
+        (forwarding(&[("blue", 0), ("green", 100)]), Next::Done),
+        (original.clone(), Next::Done),
+    ] {
+        let world = promoted();
+        let mut event = event();
+        event.plan.test_routes =
+            vec![PlannedRoute { arn: route(3), original: original.clone(), ..event.plan.routes[0].clone() }];
+        world.state().routes.insert(route(3).as_str().into(), live.clone());
+        let ports = Ports { services: &world, groups: &world, routes: &world, metrics: &world, leases: &world };
+        assert_eq!(handle(ports, now, event).await.unwrap().next, next, "{live:?}");
+    }
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ variable "tags" {
 }
 
 variable "package_directory" {
-  description = "Where the functions' packages are, such as target/packages/x86_64: plan-release.zip and five more."
+  description = "Where the functions' packages are, such as target/packages/x86_64: plan-release.zip and six more."
   type        = string
   nullable    = false
 

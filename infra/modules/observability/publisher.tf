@@ -1,3 +1,11 @@
+locals {
+  untold = {
+    kept      = { namespace = "AWS/SQS", name = "ApproximateNumberOfMessagesVisible", stat = "Maximum", dimensions = { QueueName = aws_sqs_queue.undelivered.name } }
+    failed    = { namespace = "AWS/States", name = "ExecutionsFailed", stat = "Sum", dimensions = { StateMachineArn = local.publisher_arn } }
+    timed_out = { namespace = "AWS/States", name = "ExecutionsTimedOut", stat = "Sum", dimensions = { StateMachineArn = local.publisher_arn } }
+  }
+}
+
 # One Task: the event's text, published as it is. It keeps the rules of the engine's machines (statemachine/README.md).
 locals {
   publisher = jsonencode({
@@ -24,6 +32,45 @@ locals {
       }
     }
   })
+}
+
+# What is kept in the queue, or failed with its event, nobody was told.
+resource "aws_cloudwatch_metric_alarm" "untold" {
+  count = local.told
+
+  alarm_name          = "${local.name}-releases-untold"
+  alarm_description   = "Nobody was told of a release's event: the queue ${local.name}-releases-undelivered, or a failed execution of ${local.name}-publisher, has it."
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = 1
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.engine.page_topic_arn]
+  ok_actions          = [var.engine.page_topic_arn]
+  tags                = local.tags
+
+  metric_query {
+    id          = "total"
+    expression  = "SUM(FILL(METRICS(), 0))"
+    label       = "untold"
+    return_data = true
+  }
+
+  dynamic "metric_query" {
+    for_each = local.untold
+
+    content {
+      id          = metric_query.key
+      return_data = false
+
+      metric {
+        namespace   = metric_query.value.namespace
+        metric_name = metric_query.value.name
+        stat        = metric_query.value.stat
+        period      = 300
+        dimensions  = metric_query.value.dimensions
+      }
+    }
+  }
 }
 
 # A standard one: an execution that fails is kept, with its event, for 90 days.

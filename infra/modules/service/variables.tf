@@ -212,6 +212,11 @@ variable "listener_rules" {
   }
 
   validation {
+    condition     = length(distinct([for rule in values(var.listener_rules) : try(regex("listener/(app/[^/]+/[^/]+)/", rule.listener_arn)[0], "")])) <= 1
+    error_message = "listener_rules must all be of one load balancer: a slot has one target group here, and a target group has one load balancer. Give the others in adopt."
+  }
+
+  validation {
     condition     = alltrue([for rule in values(var.listener_rules) : rule.priority >= 1 && rule.priority <= 50000 && floor(rule.priority) == rule.priority])
     error_message = "listener_rules: priority must be a whole number from 1 to 50000."
   }

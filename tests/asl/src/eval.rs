@@ -173,6 +173,10 @@ pub fn evaluate<'a>(expression: &'a Expression, scope: &Scope<'a>) -> Result<Opt
             Some(value) => owned(text(&value).into()),
             None => Ok(None),
         },
+        Expression::Excerpt(path, most) => match at(path, scope) {
+            Some(value) => owned(text(&value).chars().take(*most).collect::<String>().into()),
+            None => Ok(None),
+        },
         Expression::Parsed(path) => match at(path, scope).as_deref() {
             Some(Value::String(text)) => match serde_json::from_str(text) {
                 Ok(value) => owned(value),

@@ -21,6 +21,8 @@ pub enum Expression {
     Exists(Vec<String>),
     /// `$string($failure)`: never fails on a value that is there.
     Text(Vec<String>),
+    /// `$substring($string($states.result.Payload), 0, 4000)`: the same, no longer than so many characters.
+    Excerpt(Vec<String>, usize),
     /// `$parse($states.result.Attributes.plan.S)`: JSON that was recorded as text.
     Parsed(Vec<String>),
     /// `'/spillway/services/' & $states.input.service`.
@@ -46,6 +48,13 @@ impl Expression {
         }
         if let Some(millis) = text.strip_prefix("$fromMillis($millis() + ").and_then(|rest| rest.strip_suffix(')')) {
             return Ok(Self::FromNow(millis.into()));
+        }
+        if let Some(inner) = text.strip_prefix("$substring($string(").and_then(|rest| rest.strip_suffix(')')) {
+            let parts = inner.split_once("), 0, ").map(|(inner, most)| (path(inner), most.parse().ok()));
+            return match parts {
+                Some((Some(path), Some(most))) => Ok(Self::Excerpt(path, most)),
+                _ => refused(),
+            };
         }
         for (function, end, make) in [
             ("$exists(", ")", Self::Exists as fn(Vec<String>) -> Self),
@@ -79,6 +88,7 @@ impl Expression {
             Self::Path(path)
             | Self::Exists(path)
             | Self::Text(path)
+            | Self::Excerpt(path, _)
             | Self::Parsed(path)
             | Self::Instant(path)
             | Self::Joined(_, path) => {
@@ -93,7 +103,7 @@ impl Expression {
     #[must_use]
     pub fn is_plain(&self) -> bool {
         match self {
-            Self::Path(_) | Self::Literal(_) | Self::Exists(_) | Self::Text(_) => true,
+            Self::Path(_) | Self::Literal(_) | Self::Exists(_) | Self::Text(_) | Self::Excerpt(..) => true,
             Self::Equals(left, right) | Self::After(left, right) => left.is_plain() && right.is_plain(),
             Self::Joined(..) | Self::Parsed(_) | Self::Instant(_) | Self::FromNow(_) => false,
         }

@@ -46,7 +46,7 @@ fn alarms() -> BTreeSet<String> {
         found.extend(match name.trim_matches('"') {
             // Those above.
             "${var.name}-${replace(each.key, \"_\", \"-\")}" | "${var.engine.name}-${var.service}-${each.key}" => None,
-            "${local.name}-release-held" => Some("spillway-release-held".to_owned()),
+            "${local.name}-releases-untold" => Some("spillway-releases-untold".to_owned()),
             "${local.name}-triggers-dlq" => Some("spillway-checkout-triggers-dlq".to_owned()),
             "${var.engine.name}-housekeeping-dlq" => Some("spillway-housekeeping-dlq".to_owned()),
             "${local.names[each.key]}-failed" => Some("spillway-checkout-housekeeping-failed".to_owned()),

@@ -49,6 +49,10 @@ impl Call<'_> {
         }
         if self.setting.names {
             ways.extend(errors::of_task(self.resource).iter().map(|(error, transient)| Way::Fails(error, *transient)));
+            // What a function of the service's own answers may be of any size.
+            if self.resource.ends_with("lambda:invoke") && self.function().is_none() {
+                ways.push(Way::Fails(errors::TOO_LARGE, true));
+            }
         }
         let Some(ran) = ran else { return ways };
         ways.push(Way::Twice);

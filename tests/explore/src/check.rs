@@ -43,8 +43,7 @@ pub fn violated(before: &Universe, after: &Universe, machines: &Machines) -> Opt
         }
     }
     let (was, is) = (before.lease("owner"), after.lease("owner"));
-    // Whoever frees it says so.
-    let by_itself = after.lease("phase").is_some_and(|phase| before.lease("phase") != Some(phase));
+    let by_itself = after.adversities.count == before.adversities.count;
     if was.is_some() && is.is_none() && by_itself {
         return divided(after).map(|divided| format!("the lease was freed while {divided}"));
     }
@@ -202,6 +201,9 @@ pub(crate) fn thaw(universe: &Universe, arguments: &Value, output: &Value) -> Op
         }
         _ => false,
     };
+    if is_on && output["reason"].as_str().is_some_and(|reason| reason.ends_with("takes its place")) {
+        return Some("users went back in a freeze for a release that may not start in it".into());
+    }
     (is_on && goes_on).then(|| format!("a freeze did not stop {}", arguments["FunctionName"]))
 }
 
@@ -216,7 +218,9 @@ pub(crate) fn trespass(before: Option<&Item>, universe: &Universe, by: &Process,
     };
     if let Some(holder) = owner(before).filter(|holder| holder != me) {
         let takes_over = &*by.execution.state == "TakeOver" && owner(after).as_deref() == Some(me);
-        let recovers = takes_over && was_dead(&holder);
+        // What has no fence cannot be taken over under one.
+        let mends = &*by.execution.state == "MendFence" && before.is_some_and(|item| !item.contains_key("fence"));
+        let recovers = (takes_over || mends) && was_dead(&holder);
         let differs = |(name, value): &(&String, &Value)| before.and_then(|item| item.get(*name)) != Some(value);
         let changed = after.into_iter().flat_map(|item| item.iter()).filter(differs);
         let mut changed = changed.map(|(name, _)| name.as_str()).filter(|name| *name != "waiting");

@@ -45,8 +45,19 @@ pub(crate) fn raise_fence(universe: &mut Universe) {
     edit(universe, raise);
 }
 
+/// The fence is taken out.
+pub(crate) fn remove_fence(universe: &mut Universe) {
+    edit(universe, |item| {
+        item.remove("fence");
+    });
+}
+
 fn raise(item: &mut Item) {
-    let fence = item["fence"]["N"].as_str().and_then(|fence| fence.parse::<u64>().ok()).unwrap_or(0);
+    let fence = item
+        .get("fence")
+        .and_then(|fence| fence["N"].as_str())
+        .and_then(|fence| fence.parse::<u64>().ok())
+        .unwrap_or(0);
     item.insert("fence".into(), json!({"N": (fence + 1).to_string()}));
 }
 
@@ -64,6 +75,13 @@ pub(crate) const ENDLESS: [&str; 2] = ["tomorrow", "2999-01-01T00:00:00Z"];
 pub(crate) fn end_lease(universe: &mut Universe, until: &str) {
     edit(universe, |item| {
         item.insert("lease_until".into(), json!({"S": until}));
+    });
+}
+
+/// Something else is written over the plan by which the promoted release could be undone.
+pub(crate) fn spoil_plan(universe: &mut Universe) {
+    edit(universe, |item| {
+        item.insert("promoted_plan".into(), json!({"S": "{"}));
     });
 }
 

@@ -10,6 +10,9 @@
 /// An error's name, and whether the same may well succeed a moment later.
 pub type Named = (&'static str, bool);
 
+/// An answer that is larger than a state may hand on: <https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html>.
+pub const TOO_LARGE: &str = "States.DataLimitExceeded";
+
 const LAMBDA: [Named; 31] = [
     ("Lambda.EC2AccessDeniedException", false),
     ("Lambda.EC2ThrottledException", false),

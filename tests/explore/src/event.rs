@@ -46,6 +46,8 @@ pub enum Event {
     LeaseEnded(&'static str),
     /// The lease's fence is raised, and nothing else.
     LeaseFenced,
+    /// Someone takes the fence out of the lease.
+    LeaseUnfenced,
     /// A freeze begins.
     Frozen,
     /// Someone else's name is written into the place in the queue.
@@ -90,6 +92,10 @@ pub enum Happening {
     LeaseTaken,
     /// What is no end of a lease is written over its end.
     LeaseEnded(&'static str),
+    /// The fence is taken out of the lease.
+    LeaseUnfenced,
+    /// What is no plan is written over the promoted release's.
+    PlanSpoiled,
     /// Someone else's name is written into the place in the queue.
     QueueTaken,
     /// A slot's tasks fail their health checks from now on.
@@ -189,6 +195,7 @@ impl std::fmt::Display for Event {
             Self::LeaseDeleted => f.write_str("* someone deletes the lease"),
             Self::LeaseEnded(until) => write!(f, "* someone writes {until} over the lease's end"),
             Self::LeaseFenced => f.write_str("* someone raises the lease's fence"),
+            Self::LeaseUnfenced => f.write_str("* someone takes the fence out of the lease"),
             Self::Frozen => f.write_str("* a freeze begins"),
             Self::QueueTaken => f.write_str("* someone takes the place in the queue"),
             Self::Dies(slot) => write!(f, "* the tasks of {slot} fail their health checks"),
@@ -210,6 +217,8 @@ impl std::fmt::Display for Happening {
             Self::Third => f.write_str("a third release comes"),
             Self::LeaseTaken => f.write_str("someone writes another owner into the lease"),
             Self::LeaseEnded(until) => write!(f, "someone writes {until} over the lease's end"),
+            Self::LeaseUnfenced => f.write_str("someone takes the fence out of the lease"),
+            Self::PlanSpoiled => f.write_str("someone scribbles over the promoted release's plan"),
             Self::QueueTaken => f.write_str("someone takes the place in the queue"),
             Self::Dies(slot) => write!(f, "the tasks of {slot} fail their health checks"),
             Self::Revives(slot) => write!(f, "the tasks of {slot} pass their health checks again"),

@@ -5,12 +5,14 @@ use spillway_core::slot::Slot;
 
 use crate::edits::ENDLESS;
 use crate::event::Happening::{
-    Command, Dies, Goes, LeaseEnded, LeaseTaken, Passes, QueueTaken, Redriven, Revives, Second as Comes, Slow, Stopped,
-    Third,
+    Command, Dies, Goes, LeaseEnded, LeaseTaken, LeaseUnfenced, Passes, PlanSpoiled, QueueTaken, Redriven, Revives,
+    Second as Comes, Slow, Stopped, Third,
 };
 use crate::event::{Fate, Way};
 use crate::machines::MachineName::{self, Guard, Release, Retire, Rollback};
-use crate::setting::{Hearing, Second, Setting, asking, conflict, external, fate, hooks, setting, sick, version};
+use crate::setting::{
+    Hearing, Second, Setting, asking, conflict, external, fate, hooks, setting, sick, testers, version,
+};
 
 /// Everything that is explored; `deep` goes further.
 #[must_use]
@@ -125,6 +127,10 @@ fn beginnings() -> Vec<Setting> {
         ),
         Setting { freezes: true, ..setting("a sound release, and freezes", |_| {}) },
         Setting { freezes: true, ..sick(setting("a sick release, and freezes", |_| {})) },
+        Setting {
+            freezes: true,
+            ..met(setting("a newer release, and freezes", conflict("supersede")), another(), Release, "Bake")
+        },
         vandalised(setting("a sound release whose lease is taken away", hooks)),
         vandalised(sick(setting("a sick release whose lease is taken away", |_| {}))),
         with(setting("a plan that cannot be made", |_| {}), vec![down(Release, "PlanRelease")]),
@@ -167,6 +173,14 @@ fn deaths() -> Vec<Setting> {
             vec![dead.clone(), fate(Release, "WaitForStable", Revives(Slot::Blue))],
         )),
         vandalised(stolen(with(setting("a release that died", |_| {}), dies()))),
+        stolen(with(
+            setting("a release that died, and no fence", |_| {}),
+            [dies(), vec![fate(Guard, "DescribeOwner", LeaseUnfenced)]].concat(),
+        )),
+        calm(then(
+            met(setting("an undo by a plan that is none", |_| {}), Second::Undo, Retire, "RollbackWindow"),
+            [fate(Rollback, "AcquireLease", PlanSpoiled)],
+        )),
         vandalised(with(setting("a release that died with the stable slot", |_| {}), [vec![dead], dies()].concat())),
         vandalised(stolen(with(
             setting("a release that died early", |_| {}),
@@ -364,6 +378,7 @@ fn computes() -> Vec<Setting> {
             vec![down(Retire, "Teardown")],
         )),
         fleet("a fleet"),
+        named(fleet("every error of a fleet by its name")),
         with(fleet("a fleet, and a release that died"), dies()),
         met(fleet("a fleet, and an undo"), Second::Undo, Retire, "RollbackWindow"),
         Setting { hook: json!("fail"), ..fleet("a fleet that fails") },
@@ -396,6 +411,9 @@ fn people() -> Vec<Setting> {
             vec![says("Bake", "promote"), says("ConsumeCommand", "resume")],
         ),
         stolen(setting("hooks and testers", hooks)),
+        sick(setting("testers of a sick release", testers)),
+        with(setting("testers of a release that died", testers), dies()),
+        met(setting("testers of a release that is undone", testers), Second::Undo, Retire, "RollbackWindow"),
         sick(setting("hooks after a rollback", hooks)),
         with(setting("hooks after a recovery", hooks), dies()),
         Setting { hook: json!("fail"), ..sick(setting("a hook that fails", hooks)) },

@@ -182,6 +182,11 @@ pub(crate) fn hooks(definition: &mut Value) {
     definition["hooks"] = json!({"before_traffic": hook, "after_step": hook, "after_rollback": hook});
 }
 
+/// Testers have a route of their own, and nobody else is asked.
+pub(crate) fn testers(definition: &mut Value) {
+    definition["test_routes"] = json!([route(9)]);
+}
+
 /// Others deploy and scale: a function of the service's own, which is asked to.
 pub(crate) fn external(definition: &mut Value) {
     for slot in ["blue", "green"] {

@@ -100,6 +100,8 @@ fn fulfilled(universe: &Universe, fate: &Fate, machines: &Machines, setting: &Se
         Happening::LeaseTaken => edits::take_lease(&mut after),
         Happening::QueueTaken => edits::take_queue(&mut after),
         Happening::LeaseEnded(until) => edits::end_lease(&mut after, until),
+        Happening::LeaseUnfenced => edits::remove_fence(&mut after),
+        Happening::PlanSpoiled => edits::spoil_plan(&mut after),
         Happening::Dies(slot) => after.cloud.kill(slot, after.now),
         Happening::Revives(slot) => after.cloud.revive(slot),
         Happening::Command(word) => edits::command(&mut after, word),
@@ -266,13 +268,14 @@ fn adversities(universe: &Universe, machines: &Machines, setting: &Setting, all:
             }
         }
         add(Event::LeaseFenced, true, &mut edits::raise_fence);
+        add(Event::LeaseUnfenced, true, &mut edits::remove_fence);
         for until in edits::ENDLESS {
             add(Event::LeaseEnded(until), true, &mut |after| edits::end_lease(after, until));
         }
     }
     if setting.freezes && universe.table.get("shop").is_some() {
-        // A release that runs waits for its end.
-        add(Event::Frozen, !planned, &mut |after| edits::freeze(after, FREEZE_SECONDS));
+        // A release that runs waits for its end; one that would take its place may not.
+        add(Event::Frozen, !planned || setting.second.is_some(), &mut |after| edits::freeze(after, FREEZE_SECONDS));
     }
     for slot in setting.mortal {
         if planned && universe.cloud.is_healthy(*slot) {

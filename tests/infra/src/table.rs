@@ -1,6 +1,6 @@
 //! `permissions.json`, from which Terraform makes the roles' policies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -21,13 +21,19 @@ pub struct Table {
     pub machines: BTreeMap<String, Allowed>,
     /// What every machine's role allows beside that.
     pub every_machine: Allowed,
-    /// Why an action is allowed that no call shows.
-    pub without_a_call: BTreeMap<String, String>,
+    /// Why an action is allowed that no call shows, by role, `every_function` and `every_machine`.
+    pub without_a_call: BTreeMap<String, BTreeMap<String, String>>,
     /// Why an action that changes something is allowed on everything.
     pub without_a_resource: BTreeMap<String, String>,
 }
 
 impl Table {
+    /// What a role may do although no call of its own shows it.
+    #[must_use]
+    pub fn argued(&self, role: &str) -> BTreeSet<String> {
+        self.without_a_call.get(role).into_iter().flat_map(BTreeMap::keys).cloned().collect()
+    }
+
     /// Reads it.
     ///
     /// # Errors

@@ -39,10 +39,10 @@ fn differences(name: &str, called: &Actions, allowed: &Actions, argued: &Actions
 fn functions_may_do_what_they_call_and_no_more() {
     let (table, calls) = (table(), calls_of_functions());
     assert_eq!(calls.keys().collect::<Vec<_>>(), table.functions.keys().collect::<Vec<_>>());
-    let argued = table.without_a_call.keys().cloned().collect();
+    let argued = table.argued("every_function");
     let wrong: Vec<String> = calls
         .iter()
-        .flat_map(|(name, called)| differences(name, called, &keys(&table.functions[name]), &argued))
+        .flat_map(|(name, called)| differences(name, called, &keys(&table.functions[name]), &table.argued(name)))
         .chain(differences("every function", &Actions::new(), &keys(&table.every_function), &argued))
         .collect();
     assert_eq!(wrong, Vec::<String>::new());
@@ -76,17 +76,20 @@ fn what_no_call_shows_is_argued_for_and_used() {
         .flatten()
         .chain(machines::read(&root()).unwrap().into_values().flat_map(BTreeMap::into_keys))
         .collect();
-    let every = [&table.every_function, &table.every_machine].into_iter();
-    let allowed: Actions =
-        every.chain(table.functions.values()).chain(table.machines.values()).flat_map(keys).collect();
-    for (action, why) in &table.without_a_call {
-        assert!(!shown.contains(action), "{action} is called, and needs no argument");
-        assert!(allowed.contains(action), "{action} is argued for, and nobody's");
-        assert!(why.ends_with('.') && why.len() > 20, "{action}: {why}");
+    for (role, argued) in &table.without_a_call {
+        let allowed = match role.as_str() {
+            "every_function" => &table.every_function,
+            "every_machine" => &table.every_machine,
+            role => &table.functions[role],
+        };
+        for (action, why) in argued {
+            assert!(!shown.contains(action), "{role}: {action} is called, and needs no argument");
+            assert!(allowed.contains_key(action), "{role}: {action} is argued for, and not allowed");
+            assert!(why.ends_with('.') && why.len() > 20, "{role}: {action}: {why}");
+        }
     }
-    let unargued: Vec<String> =
-        keys(&table.every_machine).into_iter().filter(|action| !table.without_a_call.contains_key(action)).collect();
-    assert_eq!(unargued, Vec::<String>::new());
+    let (all, argued) = (keys(&table.every_machine), table.argued("every_machine"));
+    assert_eq!(all.difference(&argued).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
 #[test]
@@ -169,9 +172,10 @@ fn policies_as_rendered_allow_what_is_called_and_no_more() {
     let machines = machines.map(|(name, called)| (format!("machine/{name}"), called.into_keys().collect()));
     let called: BTreeMap<String, Actions> = called.chain(machines).collect();
     assert_eq!(called.keys().collect::<Vec<_>>(), policies.keys().collect::<Vec<_>>());
-    let argued = table.without_a_call.keys().cloned().collect();
     let mut wrong = Vec::new();
     for (role, statements) in policies {
+        let (kind, name) = role.split_once('/').unwrap();
+        let argued = &table.argued(&format!("every_{kind}")) | &table.argued(name);
         let mut allowed = Actions::new();
         for statement in statements {
             let (actions, resources) = (texts(&statement["Action"]), texts(&statement["Resource"]));

@@ -103,6 +103,16 @@ impl Ecs {
         let (definition, _) = self.task_definition(task_definition).await?;
         Ok(choose_container(definition.container_definitions(), wanted).map(drop))
     }
+
+    /// The roles that a revision hands on, by their ARNs: its tasks' and the one that starts them.
+    ///
+    /// # Errors
+    /// The call's.
+    pub async fn roles(&self, task_definition: &str) -> Result<Vec<String>, ApiError> {
+        let (definition, _) = self.task_definition(task_definition).await?;
+        let roles = [definition.task_role_arn, definition.execution_role_arn];
+        Ok(roles.into_iter().flatten().filter(|role| role.starts_with("arn:")).collect())
+    }
 }
 
 impl AutoScaling {

@@ -49,7 +49,7 @@ async fn a_permission_is_asked_with_its_tag() {
     })
     .await;
     let simulator = Simulator::new(&double.config().await);
-    let tag = Some(("spillway:managed", "true"));
+    let tag = Some(("aws:ResourceTag/spillway:managed", "true"));
     for (resource, expected) in [("allowed", true), ("denied", false), ("explicit", false)] {
         assert_eq!(simulator.may(ROLE, "ecs:UpdateService", resource, tag).await, Ok(expected), "{resource}");
     }

@@ -1,6 +1,7 @@
 //! Hooks in a check: what was decided is done only if the functions asked at this point agree.
 
-use super::rules::{Outcome, Why};
+use super::rules::Outcome;
+use super::why::Why;
 use super::{Decision, Look, Next};
 use crate::event;
 use crate::hook::{self, Call, Point, Standing};

@@ -11,6 +11,7 @@ mod hooks;
 mod news;
 pub mod rules;
 mod split;
+pub mod why;
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
 //! What there is to tell of a check.
 
 use super::gates::Gate;
-use super::rules::{Cause, Doubt, Outcome, Why};
+use super::rules::Outcome;
+use super::why::{Cause, Doubt, Why};
 use super::{Command, Decision, Look};
 use crate::event::Observed;
 use crate::event::news::{Report, Wait};

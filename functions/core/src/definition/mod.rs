@@ -237,6 +237,10 @@ impl ServiceDefinition {
     pub fn json_schema() -> serde_json::Value {
         let mut schema = schemars::schema_for!(Self);
         schema.insert("title".into(), "Spillway service definition".into());
-        schema.to_value()
+        let mut schema = schema.to_value();
+        // Whoever names the schema in a document means editors.
+        schema["properties"]["$schema"] =
+            serde_json::json!({"description": "Where editors find this schema. Ignored.", "type": "string"});
+        schema
     }
 }

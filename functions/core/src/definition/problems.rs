@@ -59,6 +59,12 @@ pub(super) fn read(text: &str) -> Result<ServiceDefinition, InvalidDefinition> {
         problems: vec![Problem { path: "$".into(), value: String::new(), message: format!("not JSON: {error}") }],
     })?;
     let mut patched = written.clone();
+    // By which editors find the schema.
+    if let Some(fields) = patched.as_object_mut()
+        && fields.get("$schema").is_some_and(Value::is_string)
+    {
+        fields.remove("$schema");
+    }
     let mut problems: Vec<Problem> = Vec::new();
     let mut repaired: Vec<String> = Vec::new();
     let definition = loop {

@@ -6,6 +6,8 @@ use thiserror::Error;
 
 use super::{Draft, Event, Kind, Severity};
 use crate::cost::Cost;
+use crate::ending::meaning;
+use crate::execution::Status;
 use crate::failure;
 use crate::version::Version;
 use crate::weight::Percent;
@@ -45,21 +47,6 @@ impl Machine {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("execution {0:?} is of no machine that is told of; allowed: PREFIX-release, PREFIX-rollback, PREFIX-retire")]
 pub struct UnknownMachine(pub String);
-
-/// How an execution stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Status {
-    /// It has begun.
-    Running,
-    /// It has succeeded.
-    Succeeded,
-    /// It has failed.
-    Failed,
-    /// Its time was up.
-    TimedOut,
-    /// It was stopped.
-    Stopped,
-}
 
 /// An execution that has begun or ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -218,13 +205,22 @@ fn rolled_back(cause: &str, severity: Severity) -> Told {
 }
 
 fn refused(execution: &Execution) -> Told {
-    let why = match named(execution) {
-        // Who holds the lease is told as JSON.
-        (name, why) if name.is_empty() && why.is_empty() => format!("{}: {}", execution.error, execution.cause),
-        (name, why) if why.is_empty() => name,
-        (_, why) => why,
+    let why = match (execution.error.as_str(), named(execution)) {
+        ("NothingToUndo", _) => "no release was promoted since the last one that was planned".to_owned(),
+        ("LeaseHeld", _) => held_by(&execution.cause),
+        (error, (name, why)) if name.is_empty() && why.is_empty() => error.to_owned(),
+        (_, (name, why)) if why.is_empty() => name,
+        (_, (_, why)) => why,
     };
     Told::new(Kind::Refused, Severity::Warning, format!("refused: {why}"))
+}
+
+/// Who holds the lease: a release says so in words, an undo as JSON.
+fn held_by(cause: &str) -> String {
+    let Ok(holder @ Value::Object(_)) = serde_json::from_str::<Value>(cause) else { return cause.to_owned() };
+    let [owner, phase, since] = ["owner", "phase", "since"].map(|field| text(&holder, field));
+    let since = if since.is_empty() { since } else { format!(", since {since}") };
+    format!("held by {owner}, {phase}{since}")
 }
 
 /// An end that a person should hear of.
@@ -233,23 +229,31 @@ fn failed(execution: &Execution, what: &str) -> Told {
     match execution.error.as_str() {
         // The machine has paged already: the same event.
         "RollBackFailed" => Told::page(Severity::Critical, "", format!("paged after a rollback failed: {why}")),
+        // The cause is why it was to be rolled back.
         "StableDead" => {
-            let reason = format!("paged after {what} found the stable slot dead: {why}");
+            let cause = &execution.cause;
+            let was_to_be = if cause.starts_with("rolled back") { "it was to be " } else { "" };
+            let reason = format!(
+                "paged after {what} found the stable slot dead: no healthy host to go back to, so the candidate keeps \
+                 all traffic; {was_to_be}{cause}"
+            );
             Told::page(Severity::Critical, "StableDead", reason)
         }
-        "LeaseLost" | "LeaseNotFreed" => {
-            let reason = format!("paged after {what} ended with {}: {why}", execution.error);
-            Told::page(Severity::Warning, &execution.error, reason)
+        // The cause is the ARN of a lease's owner.
+        error @ ("LeaseLost" | "LeaseNotFreed") => {
+            let reason = format!("paged after {what} ended with {error}: {}", meaning(error));
+            Told::page(Severity::Warning, error, reason)
         }
-        _ => Told::page(Severity::Critical, &execution.error, format!("paged after {what} failed: {why}")),
+        error => Told::page(Severity::Critical, error, format!("paged after {what} failed: {why}")),
     }
 }
 
 fn died(execution: &Execution, what: &str) -> Told {
     let (mark, how) =
         if execution.status == Status::TimedOut { ("TimedOut", "ran out of time") } else { ("Stopped", "was stopped") };
-    let reason =
-        format!("paged after {what} {how}: the guard takes over; a machine that is stopped gives nothing back");
+    let reason = format!(
+        "paged after {what} {how}: the guard takes over, if it held the lease; a machine that is stopped gives nothing back"
+    );
     Told::page(Severity::Critical, mark, reason)
 }
 
@@ -261,15 +265,15 @@ pub fn of_page(page: &Page) -> Result<Event, UnknownMachine> {
     Machine::of(&page.execution)?;
     let why = failure::words(&failure::parts(&page.failure));
     let (severity, when) = match page.subject.as_str() {
-        "Spillway: a rollback failed" => (Severity::Critical, "after a rollback failed".to_owned()),
-        "Spillway: a rollback needs a person" => (Severity::Critical, "during a rollback".to_owned()),
-        "Spillway: a release that died was rolled back" => (Severity::Warning, "after a release died".to_owned()),
+        "Spillway: a rollback failed" => (Severity::Critical, " after a rollback failed".to_owned()),
+        "Spillway: a rollback needs a person" => (Severity::Critical, " during a rollback".to_owned()),
+        "Spillway: a release that died was rolled back" => (Severity::Warning, " after a release died".to_owned()),
         other => {
             let other = other.trim_start_matches("Spillway:").trim();
-            (Severity::Critical, if other.is_empty() { String::new() } else { format!("for {other}") })
+            (Severity::Critical, if other.is_empty() { other.to_owned() } else { format!(" for {other}") })
         }
     };
-    let reason = format!("paged {when}: {why}").replace(" :", ":");
+    let reason = format!("paged{when}: {why}");
     // An execution may page for several things, each once; that a rollback has failed, its end tells as well.
     let mark = if page.subject == "Spillway: a rollback failed" {
         String::new()
@@ -298,7 +302,7 @@ fn digest(text: &str) -> u32 {
 /// The error that an execution ended with: of the cause, where that is one itself.
 fn named(execution: &Execution) -> (String, String) {
     let (error, why) = failure::parts_of_cause(&execution.cause);
-    let own = matches!(execution.error.as_str(), "Refused" | "RollBackFailed" | "LeaseHeld");
+    let own = matches!(execution.error.as_str(), "Refused" | "RollBackFailed");
     match (error.is_empty(), own) {
         (true, true) => (String::new(), why),
         (true, false) => (execution.error.clone(), why),

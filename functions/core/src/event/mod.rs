@@ -12,6 +12,7 @@ mod text;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::definition::ServiceName;
 use crate::weight::Percent;
 
 pub use links::Links;
@@ -113,7 +114,7 @@ pub struct Event {
     /// When it happened.
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("format" = "date-time")))]
     pub time: Timestamp,
-    /// The service; empty where the release did not say.
+    /// The service; empty where the release did not name one.
     pub service: String,
     /// The release, undo or retirement.
     pub release: Release,
@@ -188,9 +189,12 @@ impl Event {
     pub fn of(draft: Draft<'_>) -> Self {
         let Draft { kind, severity, time, service, execution, version, mark, weight, observed, reason } = draft;
         let release = Release { name: name(execution).to_owned(), execution: execution.to_owned(), version };
-        let links = Links::of(execution);
+        // What is no service's name is told in the reason for which its release was refused.
+        let service = ServiceName::parse(service).ok();
+        let links = Links::of(execution, service.as_ref());
+        let service = service.map(|service| service.to_string()).unwrap_or_default();
         let reason = one_line(reason);
-        let text = text::text(service, &release, &reason, &links);
+        let text = text::text(&service, &release, &reason, &links);
         let mark = if mark.is_empty() { mark } else { format!("-{mark}") };
         Self {
             version: VERSION,
@@ -198,7 +202,7 @@ impl Event {
             kind,
             severity,
             time,
-            service: service.to_owned(),
+            service,
             release,
             weight,
             observed,

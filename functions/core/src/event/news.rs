@@ -11,6 +11,8 @@ use crate::weight::Percent;
 
 /// The most that is told while the candidate is prepared, and again while it has users: each takes history.
 pub const MOST: u32 = 40;
+/// The most of them that may be told before only shifts and approvals are: a hold may come and go at every check.
+const HOLDS: u32 = 20;
 
 /// An event to be put, with its detail type.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -60,18 +62,19 @@ impl Told {
     /// Takes note of a shift; its number, if it is to be told.
     pub fn shift(&mut self) -> Option<u32> {
         self.wait = None;
-        self.next()
+        self.next(MOST)
     }
 
     /// Takes note of what is waited for now; its number, if it is to be told: when that has begun, or has changed.
     pub fn wait(&mut self, wait: Option<&Wait>) -> Option<u32> {
         let is_new = wait.is_some() && self.wait.as_ref() != wait;
         self.wait = wait.cloned();
-        if is_new { self.next() } else { None }
+        let most = if wait.is_some_and(|wait| wait.kind() == Kind::Held) { HOLDS } else { MOST };
+        if is_new { self.next(most) } else { None }
     }
 
-    fn next(&mut self) -> Option<u32> {
-        (self.count < MOST).then(|| {
+    fn next(&mut self, most: u32) -> Option<u32> {
+        (self.count < most).then(|| {
             self.count += 1;
             self.count
         })
@@ -142,6 +145,19 @@ mod tests {
         let mut told = Told::default();
         let numbers: Vec<u32> = (0..2 * MOST).filter_map(|_| told.shift()).collect();
         assert_eq!(numbers, (1..=MOST).collect::<Vec<_>>());
-        assert_eq!(told.wait(Some(&Wait::Freeze)), None);
+        assert_eq!(told.wait(Some(&Wait::Approval)), None);
+    }
+
+    /// A gate that comes and goes silences nobody who waits for a person.
+    #[test]
+    fn holds_leave_room_for_approvals_and_shifts() {
+        let mut told = Told::default();
+        for _ in 0..2 * MOST {
+            told.wait(Some(&Wait::Freeze));
+            told.wait(None);
+        }
+        assert_eq!(told.count, HOLDS);
+        assert_eq!(told.wait(Some(&Wait::Approval)), Some(HOLDS + 1));
+        assert_eq!(told.shift(), Some(HOLDS + 2));
     }
 }

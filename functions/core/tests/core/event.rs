@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 #[cfg(feature = "schema")]
 use spillway_core::event::Event;
-use spillway_core::event::announcement::{self, Execution, Page, Status};
+use spillway_core::event::announcement::{self, Execution, Page};
 use spillway_core::event::{Kind, Severity};
+use spillway_core::execution::Status;
 
 const NAMES: [(&str, &str); 3] = [("release", "checkout-7"), ("rollback", "undo-1"), ("retire", "checkout-7")];
 
@@ -50,7 +51,7 @@ fn beginnings_and_ends_are_told() {
     use Kind::{Page, Promoted, Refused, Retired, RolledBack, Started};
     use Severity::{Critical, Info, Warning};
     let refusal = json!({"Error": "Refused", "Cause": json!({"errorMessage": "2 reasons not to start"}).to_string()});
-    let holder = json!({"owner": "arn:another", "phase": "baking"});
+    let holder = json!({"owner": "arn:another", "phase": "baking", "since": "2027-01-15T08:00:00Z"});
     let unavailable =
         json!({"Error": "Unavailable", "Cause": json!({"errorMessage": "ModifyRule: Throttling"}).to_string()});
     let version = format!("started: image {}", input()["version"]["image"].as_str().unwrap());
@@ -88,7 +89,8 @@ fn beginnings_and_ends_are_told() {
             Some((
                 Page,
                 Critical,
-                "paged after a release found the stable slot dead: StableDead: rolled back from 25 %: it hangs; no host",
+                "paged after a release found the stable slot dead: no healthy host to go back to, so the candidate keeps \
+                 all traffic; it was to be rolled back from 25 %: it hangs; no host",
             )),
         ),
         (
@@ -97,7 +99,12 @@ fn beginnings_and_ends_are_told() {
         ),
         (
             failed("release", "LeaseNotFreed", "arn:me"),
-            Some((Page, Warning, "paged after a release ended with LeaseNotFreed: LeaseNotFreed: arn:me")),
+            Some((
+                Page,
+                Warning,
+                "paged after a release ended with LeaseNotFreed: the lease could not be given back: the guard does that, \
+                 and rolls back what was not promoted by then",
+            )),
         ),
         (
             failed("release", "States.DataLimitExceeded", "too large"),
@@ -108,7 +115,7 @@ fn beginnings_and_ends_are_told() {
             Some((
                 Page,
                 Critical,
-                "paged after a release was stopped: the guard takes over; a machine that is stopped gives nothing back",
+                "paged after a release was stopped: the guard takes over, if it held the lease; a machine that is stopped gives nothing back",
             )),
         ),
         (
@@ -116,7 +123,7 @@ fn beginnings_and_ends_are_told() {
             Some((
                 Page,
                 Critical,
-                "paged after an undo ran out of time: the guard takes over; a machine that is stopped gives nothing back",
+                "paged after an undo ran out of time: the guard takes over, if it held the lease; a machine that is stopped gives nothing back",
             )),
         ),
         (execution("rollback", Status::Running), None),
@@ -128,9 +135,12 @@ fn beginnings_and_ends_are_told() {
         (succeeded("rollback", json!({"outcome": "not_dead"})), None),
         (
             failed("rollback", "LeaseHeld", &holder.to_string()),
-            Some((Refused, Warning, r#"refused: LeaseHeld: {"owner":"arn:another","phase":"baking"}"#)),
+            Some((Refused, Warning, "refused: held by arn:another, baking, since 2027-01-15T08:00:00Z")),
         ),
-        (failed("rollback", "NothingToUndo", "checkout"), Some((Refused, Warning, "refused: checkout"))),
+        (
+            failed("rollback", "NothingToUndo", "checkout"),
+            Some((Refused, Warning, "refused: no release was promoted since the last one that was planned")),
+        ),
         (
             succeeded(
                 "retire",

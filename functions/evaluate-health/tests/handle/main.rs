@@ -2,6 +2,10 @@
 
 /// What the gates say.
 mod gates;
+/// What operators and newer releases want.
+mod people;
+/// What comes before a promotion.
+mod promotion;
 /// What the rules make of it.
 mod rules;
 /// Whether traffic is where it was asked for.
@@ -15,6 +19,7 @@ use spillway_core::decision::{Check, Command};
 use spillway_core::hook::Reply;
 use spillway_core::plan::Plan;
 use spillway_core::progress::Progress;
+use spillway_core::route::{ActionKind, Stickiness};
 use spillway_core::targets::TargetState;
 use spillway_core::weight::Percent;
 use spillway_world::{World, group, lease, plan};
@@ -109,4 +114,27 @@ fn assert_form(check: &Check) {
 
 fn the_plan() -> Plan {
     plan(&json!({"opaque": "2"}))
+}
+
+/// Requests a minute of the candidate and of the stable slot, all of them answered well; ten minutes.
+fn flowing(candidate: u32, stable: u32) -> World {
+    let world = world();
+    for m in -5..0 {
+        minute(&world, m, (0, 0), (candidate + stable, 0));
+    }
+    for m in 0..10 {
+        minute(&world, m, (candidate, 0), (stable, 0));
+    }
+    world
+}
+
+fn sticky_plan() -> Plan {
+    let mut plan = the_plan();
+    plan.sticky_seconds = 600;
+    for planned in &mut plan.routes {
+        if let ActionKind::Forward(forward) = &mut planned.original[0].kind {
+            forward.stickiness = Some(Stickiness { enabled: true, duration_seconds: Some(600) });
+        }
+    }
+    plan
 }

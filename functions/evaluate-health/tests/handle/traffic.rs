@@ -1,9 +1,7 @@
 use spillway_core::decision::{Decision, Next};
 use spillway_core::definition::OnSplitMismatch;
-use spillway_core::definition::length::Step;
 use spillway_core::hook::{Pending, Point};
 use spillway_core::plan::PlannedRoute;
-use spillway_core::route::{self, ActionKind, Stickiness};
 use spillway_world::{Fault, forwarding, rejected, route, throttled};
 
 use super::*;
@@ -62,18 +60,6 @@ async fn routes_that_cannot_be_read_hold() {
         assert_eq!(check.decision, Decision::Hold);
         assert!(check.reason.starts_with("held at 5 %: routes: DescribeRules"), "{}", check.reason);
     }
-}
-
-/// Requests a minute of the candidate and of the stable slot, all of them answered well; ten minutes.
-fn flowing(candidate: u32, stable: u32) -> World {
-    let world = world();
-    for m in -5..0 {
-        minute(&world, m, (0, 0), (candidate + stable, 0));
-    }
-    for m in 0..10 {
-        minute(&world, m, (candidate, 0), (stable, 0));
-    }
-    world
 }
 
 #[tokio::test]
@@ -165,17 +151,6 @@ async fn a_split_that_keeps_disagreeing_is_decided_by_policy() {
     assert!(!after.split_overruled);
 }
 
-fn sticky_plan() -> Plan {
-    let mut plan = the_plan();
-    plan.sticky_seconds = 600;
-    for planned in &mut plan.routes {
-        if let ActionKind::Forward(forward) = &mut planned.original[0].kind {
-            forward.stickiness = Some(Stickiness { enabled: true, duration_seconds: Some(600) });
-        }
-    }
-    plan
-}
-
 /// Clients with a cookie stay where they are: the share follows the weights from below, and after a step back from above.
 #[tokio::test]
 async fn sticky_clients_have_room_below_the_weight_and_none_above_the_highest() {
@@ -206,139 +181,6 @@ async fn testers_have_room_above_the_weight() {
         let (found, line) = gate(&check, "split");
         assert_eq!(found, finding, "{line}");
         assert!(line.ends_with("expected at least 5 %, with testers"), "{line}");
-    }
-}
-
-/// Where the first step is 100 % already, the promotion is at its end. An operator's word skips the hooks there as well.
-#[tokio::test]
-async fn a_release_that_begins_at_100_percent_asks_before_it_is_promoted() {
-    let mut plan = the_plan();
-    plan.steps = vec![Step { weight: Percent::ALL, minimum_time_seconds: 300, max_step_seconds: 900 }];
-    let function = "arn:aws:lambda:eu-west-1:123456789012:function:smoke";
-    plan.hooks = serde_json::from_value(json!({"before_promotion": {"function": function}})).unwrap();
-    let progress = Progress { position: 0, ..at_100() };
-    let world = flowing(30_000, 0);
-    let check = look(&world, plan.clone(), progress.clone(), at(9)).await;
-    assert_eq!((check.next, check.hook.unwrap().payload.point), (Next::Hook, Point::BeforePromotion));
-    let (command, hook) = (Command::Approve, Reply::default());
-    let event = Event { lease: lease(), plan, progress, command, hook };
-    assert_eq!(handle(&world, &world, &world, || at(9), event).await.unwrap().next, Next::Promoted);
-}
-
-fn at_100() -> Progress {
-    Progress { position: 3, weight: Percent::ALL, highest: Percent::ALL, ..progress() }
-}
-
-/// At 100 % nobody is promoted before the stable slot was measured quiet.
-#[tokio::test]
-async fn promotion_needs_a_quiet_stable_slot() {
-    let world = flowing(30_000, 0);
-    let check = look(&world, the_plan(), at_100(), at(8)).await;
-    assert_eq!((check.decision, check.next), (Decision::Advance, Next::Promoted), "{}", check.reason);
-    assert_eq!(gate(&check, "split"), (Finding::Proven, "observed share: the stable slot has been quiet for 360 s"));
-
-    // One request a minute still goes there.
-    let world = flowing(30_000, 1);
-    let check = look(&world, the_plan(), at_100(), at(8)).await;
-    assert_eq!((check.decision, check.next), (Decision::Hold, Next::Tell));
-    assert_eq!(
-        check.reason,
-        "held at 100 %: observed share: the stable slot still gets 3 of 90 003 requests in the latest 180 s, expected none"
-    );
-    // Not even the end of a hold or of the step promotes it; the policy for the split does, if it says so.
-    let held = Progress { held_since: Some(at(-20)), split_since: Some(at(-20)), ..at_100() };
-    assert_eq!(look(&world, the_plan(), held.clone(), at(8)).await.decision, Decision::RollBack);
-    let mut plan = the_plan();
-    plan.traffic.on_split_mismatch = OnSplitMismatch::Continue;
-    let after = look(&world, plan.clone(), held, at(8)).await.progress;
-    assert_eq!(look(&world, plan, after, at(9)).await.next, Next::Promoted);
-}
-
-/// As long as before it is scaled down, within the minimum time of a step at 100 %.
-#[tokio::test]
-async fn a_step_at_100_percent_takes_as_much_quiet_as_its_minimum_time_has_room_for() {
-    let world = world();
-    for m in -5..0 {
-        minute(&world, m, (0, 0), (3000, 0));
-    }
-    for m in 0..12 {
-        minute(&world, m, (3000, 0), (u32::from(m < 3), 0));
-    }
-    let mut plan = the_plan();
-    plan.steps = vec![Step { weight: Percent::ALL, minimum_time_seconds: 240, max_step_seconds: 900 }];
-    let progress = Progress { position: 0, ..at_100() };
-    for (minute, finding) in [(6, Finding::Suspicious), (8, Finding::Fine), (9, Finding::Proven)] {
-        assert_eq!(
-            gate(&look(&world, plan.clone(), progress.clone(), at(minute)).await, "split").0,
-            finding,
-            "{minute}"
-        );
-    }
-    plan.retirement.quiet_seconds = 60;
-    assert_eq!(gate(&look(&world, plan, progress, at(6)).await, "split").0, Finding::Proven);
-}
-
-/// Until the split has settled, a straggler is no reason to hold, and none to promote.
-#[tokio::test]
-async fn a_promotion_waits_for_stragglers() {
-    let mut plan = the_plan();
-    plan.traffic.settle_seconds = 600;
-    let check = look(&flowing(30_000, 1), plan, at_100(), at(8)).await;
-    assert_eq!((check.decision, gate(&check, "split").0), (Decision::Continue, Finding::Fine), "{}", check.reason);
-}
-
-/// A shift from 95 % with little traffic: a minute without any of the stable slot's may be chance, five are enough.
-#[tokio::test]
-async fn a_quiet_minute_is_no_proof_where_chance_could_have_made_it() {
-    for (requests, promoted_at) in [(1000, 3), (30, 6), (3, 7)] {
-        let world = world();
-        for m in -5..0 {
-            minute(&world, m, (requests * 19 / 20, 0), (requests / 20, 0));
-        }
-        for m in 0..12 {
-            minute(&world, m, (requests, 0), (0, 0));
-        }
-        let progress = Progress { weight_before: Percent::whole(95), ..at_100() };
-        for minute in 2..12 {
-            let check = look(&world, the_plan(), progress.clone(), at(minute)).await;
-            let expected = if minute < promoted_at { Finding::Fine } else { Finding::Proven };
-            assert_eq!(gate(&check, "split").0, expected, "{requests} a minute, at {minute}: {}", check.reason);
-        }
-    }
-}
-
-/// However long a slot has to be quiet before it is scaled down: a promotion takes no longer than its step.
-#[tokio::test]
-async fn a_long_quiet_time_keeps_no_service_with_little_traffic_from_promotion() {
-    let world = world();
-    for m in 0..12 {
-        minute(&world, m, (3, 0), (0, 0));
-    }
-    let mut plan = the_plan();
-    plan.retirement.quiet_seconds = 86_400;
-    let progress = Progress { weight_before: Percent::whole(95), ..at_100() };
-    let early = look(&world, plan.clone(), progress.clone(), at(10)).await;
-    assert_eq!(
-        gate(&early, "split"),
-        (Finding::Fine, "observed share: the stable slot has been quiet for 480 of 600 s")
-    );
-    assert_eq!(look(&world, plan, progress, at(12)).await.next, Next::Promoted);
-}
-
-/// Half of the traffic goes back to the stable slot only if it is there.
-#[tokio::test]
-async fn a_hold_at_100_percent_stays_there_where_the_stable_slot_is_dead() {
-    for (targets, next) in [(vec![TargetState::Healthy], Next::Shift), (vec![TargetState::Unhealthy], Next::Tell)] {
-        let world = world();
-        world.state().targets.insert(group("blue").as_str().into(), targets);
-        for m in 0..6 {
-            minute(&world, m, (28_500, 40), (1500, 1));
-            let key = requests("green");
-            world.state().metrics.get_mut(&key).unwrap().insert(at(m), 50_000.0);
-        }
-        let progress = Progress { position: 3, weight: Percent::ALL, ..whatever_the_split() };
-        let check = look(&world, the_plan(), progress, at(8)).await;
-        assert_eq!((check.decision, check.next), (Decision::Hold, next), "{}", check.reason);
     }
 }
 
@@ -381,20 +223,6 @@ async fn a_hook_at_the_end_of_a_hold_begins_no_new_one() {
     // If it is not asked meanwhile, its time does not run.
     let paused = Progress { pending: check.progress.pending, ..whatever_the_split() };
     assert_eq!(look(&flowing(15, 285), plan, paused, at(4)).await.progress.pending, None);
-}
-
-/// Little traffic is no reason never to be promoted.
-#[tokio::test]
-async fn a_request_every_five_minutes_is_enough_for_promotion() {
-    let world = world();
-    for m in -30..0 {
-        minute(&world, m, (0, 0), (u32::from(m % 5 == 0), 0));
-    }
-    for m in 0..10 {
-        minute(&world, m, (u32::from(m % 5 == 1), 0), (0, 0));
-    }
-    let check = look(&world, the_plan(), at_100(), at(8)).await;
-    assert_eq!(check.next, Next::Promoted, "{}", check.reason);
 }
 
 #[tokio::test]
@@ -504,24 +332,4 @@ async fn hooks_are_asked_where_a_step_is_over() {
     let mut shifted = on.progress;
     shifted.shift(Percent::ALL, at(11), at(11));
     assert!(shifted.passed.is_empty());
-}
-
-/// With group stickiness the stable slot is out of the routes at 100 %: going back to 50 % would send users to hosts
-/// whose health nobody knows.
-#[tokio::test]
-async fn a_hold_at_100_percent_goes_back_only_where_the_stable_slot_is_attached() {
-    for (plan, next) in [(the_plan(), Next::Shift), (sticky_plan(), Next::Tell)] {
-        let world = world();
-        for m in 0..6 {
-            minute(&world, m, (28_500, 40), (1500, 1));
-            let key = requests("green");
-            world.state().metrics.get_mut(&key).unwrap().insert(at(m), 50_000.0);
-        }
-        let progress = Progress { position: 3, weight: Percent::ALL, ..whatever_the_split() };
-        let check = look(&world, plan, progress, at(8)).await;
-        assert_eq!((check.decision, check.next), (Decision::Hold, next), "{}", check.reason);
-    }
-    assert!(
-        route::forward(&sticky_plan().routes[0].left_at(Some(Percent::ALL))).unwrap().weight(&group("blue")).is_none()
-    );
 }

@@ -138,6 +138,33 @@ async fn testers_go_back_where_they_were() {
     assert_eq!(handle(&world, &world, now, event(plan)).await.unwrap().next, Next::Done);
 }
 
+/// Their slot is about to be scaled down: what fails once is tried again, and what fails for good is told.
+#[tokio::test]
+async fn testers_are_tried_to_be_taken_back_a_few_times() {
+    let mut plan = the_plan();
+    let original = forwarding(&[("blue", 9)]);
+    plan.test_routes = vec![PlannedRoute { arn: route(3), original, ..plan.routes[0].clone() }];
+    for (failing, looks, told) in [(1, 2, false), (9, 6, true)] {
+        let world = shifted();
+        world.state().routes.insert(route(3).as_str().into(), forwarding(&[("blue", 0), ("green", 100)]));
+        let mut event = event(plan.clone());
+        for look in 1.. {
+            if look <= failing {
+                world.plan_fault(Fault::before("ModifyRule", route(3).as_str(), throttled("ModifyRule")));
+            }
+            let output = handle(&world, &world, now, event.clone()).await.unwrap();
+            assert_eq!(output.cause.contains("testers are still led to the candidate"), look <= failing);
+            assert_eq!(weights(&world, 1), (Some(1), Some(0)), "users come first");
+            if output.next == Next::Done {
+                assert_eq!((look, output.cause.contains("testers")), (looks, told));
+                break;
+            }
+            assert_eq!((output.next, output.wait_seconds), (Next::Again, 1 << (look - 1)));
+            event.restoration = output.restoration;
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_hook_after_a_rollback_is_heard_once_and_its_failure_is_told() {
     let world = shifted();

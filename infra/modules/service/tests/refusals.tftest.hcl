@@ -226,6 +226,19 @@ run "refuses_a_listener_of_a_network_load_balancer" {
   expect_failures = [var.listener_rules]
 }
 
+run "refuses_rules_of_two_load_balancers" {
+  command = plan
+
+  variables {
+    listener_rules = {
+      one = { listener_arn = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/app/shop/50dc6c495c0c9188/f2f7dc8efc522ab2", priority = 1, paths = ["/*"] }
+      two = { listener_arn = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/app/other/50dc6c495c0c9188/f2f7dc8efc522ab2", priority = 1, paths = ["/*"] }
+    }
+  }
+
+  expect_failures = [var.listener_rules]
+}
+
 run "refuses_a_priority_of_0" {
   command = plan
 
