@@ -18,8 +18,8 @@ use super::undos::Undos;
 use super::words::length;
 use super::{Installation, World, past, reading, run as run_operator};
 use crate::output;
+use crate::record::Record;
 use crate::record::check::Checked;
-use crate::record::{Record, short_version};
 
 /// Releases are looked at so many at a time: Step Functions lets 15 a second be described for long.
 const AT_ONCE: usize = 8;
@@ -160,7 +160,7 @@ fn row(record: &Record) -> Vec<String> {
         record.excess_errors().map_or("-".to_owned(), count),
         record.cost.map_or("-".to_owned(), |cost| format!("{}{open}", cost.slot_hours)),
         record.cost.and_then(|cost| cost.amount).map_or("-".to_owned(), |amount| format!("{amount}{open}")),
-        record.version.as_ref().map_or("-".to_owned(), |version| short_version(&version.to_string())),
+        record.version.as_ref().map_or("-".to_owned(), |version| spillway_core::version::short(&version.to_string())),
     ]
 }
 

@@ -22,6 +22,8 @@ pub struct Undos(Vec<Undo>);
 
 struct Undo {
     execution: Execution,
+    /// To the millisecond.
+    started: Timestamp,
     service: String,
     /// Its history, once it was asked for.
     events: OnceCell<Vec<Event>>,
@@ -46,25 +48,30 @@ impl World {
         loop {
             let (page, next) = self.machines.list(&machine, token).await?;
             let old = page.iter().any(|listed| listed.started < since);
-            found.extend(page.into_iter().filter(|listed| listed.started >= since).map(|listed| listed.arn));
+            found.extend(
+                page.into_iter().filter(|listed| listed.started >= since).map(|listed| (listed.arn, listed.started)),
+            );
             token = next;
             if old || token.is_none() {
                 break;
             }
         }
-        let described = stream::iter(found.into_iter().rev()).map(|arn| async move { self.known(&arn).await });
-        let described: Vec<Option<Execution>> = described.buffered(AT_ONCE).try_collect().await?;
-        let undos = described.into_iter().flatten().map(|execution| {
-            let service = service_of(&execution.input).unwrap_or_default();
-            Undo { execution, service, events: OnceCell::new() }
+        let described = stream::iter(found.into_iter().rev()).map(|(arn, started)| async move {
+            let execution = self.known(&arn).await?;
+            Ok::<_, ApiError>(execution.map(|execution| {
+                let service = service_of(&execution.input).unwrap_or_default();
+                Undo { execution, started, service, events: OnceCell::new() }
+            }))
         });
+        let undos: Vec<Option<Undo>> = described.buffered(AT_ONCE).try_collect().await?;
+        let undos = undos.into_iter().flatten();
         Ok(Undos(undos.filter(|undo| service.is_none_or(|service| service == undo.service)).collect()))
     }
 
     /// Adds those that were about this release: a recovery names it, and an undo goes by its plan.
     pub(super) async fn add_undos(&self, record: &mut Record, undos: &Undos) -> Result<(), ApiError> {
         for undo in &undos.0 {
-            if undo.service != record.service || undo.execution.started < record.started {
+            if undo.service != record.service || undo.started < record.started {
                 continue;
             }
             let input: Value = serde_json::from_str(&undo.execution.input).unwrap_or_default();

@@ -10,8 +10,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use spillway_core::figures::count;
 
 use crate::operator::words::length;
+use crate::record::Record;
 use crate::record::timeline::{Tone, told};
-use crate::record::{Record, short_version};
 
 /// Colours and sizes.
 const STYLE: &str = include_str!("style.css");
@@ -67,7 +67,7 @@ fn header(record: &Record) -> Markup {
                 span class=(format!("badge {}", class(record.tone()))) { (icon(record.tone())) " " (record.outcome()) }
             }
             @if let Some(version) = &record.version {
-                p class="version" title=(version) { (short_version(&version.to_string())) }
+                p class="version" title=(version) { (spillway_core::version::short(&version.to_string())) }
             }
         }
     }

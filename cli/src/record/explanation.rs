@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use spillway_core::decision::{Command, Decision};
 use spillway_core::figures::count;
+use spillway_core::version::short;
 use spillway_core::weight::Percent;
 
 use super::Record;
@@ -101,7 +102,7 @@ impl Record {
     }
 
     fn what_happened(&self) -> String {
-        let version = self.version.as_ref().map(|version| format!(" ({})", short_version(&version.to_string())));
+        let version = self.version.as_ref().map(|version| format!(" ({})", short(&version.to_string())));
         let at = if self.exposed() { format!(" at {}", self.progress.weight) } else { String::new() };
         let ended = match self.ending.as_deref() {
             Some("Promoted") if self.undone => "was promoted, and then undone",
@@ -274,14 +275,6 @@ impl Record {
             }
             (None, _) => "fix what the second line says, then start it again".into(),
         }
-    }
-}
-
-/// A digest is told by its first digits.
-pub fn short_version(version: &str) -> String {
-    match version.split_once("@sha256:") {
-        Some((repository, digest)) if digest.len() > 12 => format!("{repository}@sha256:{}…", &digest[..12]),
-        _ => version.to_owned(),
     }
 }
 

@@ -26,7 +26,6 @@ use spillway_core::version::Version;
 use spillway_core::weight::Percent;
 
 use check::Checked;
-pub use explanation::short_version;
 use reader::Reader;
 use timeline::{Entry, What};
 

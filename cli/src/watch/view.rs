@@ -10,6 +10,7 @@ use ratatui::widgets::Paragraph;
 use spillway_core::decision::gates::Finding;
 use spillway_core::figures::{count, percent, short};
 use spillway_core::judge::Counts;
+use spillway_core::version::short as short_version;
 use spillway_core::weight::Percent;
 
 use super::figures::{bar, sparkline, toward_proof};
@@ -23,8 +24,8 @@ use crate::record::{Record, timeline};
 
 /// Fewer columns or rows hold nothing that helps.
 const LEAST: (u16, u16) = (40, 8);
-/// From so many rows on the timeline has more than its last line for sure.
-const ROOMY: u16 = 24;
+/// From so many rows on the timeline has more than its last line for sure, and why it stands so more than one.
+const ROOMY: u16 = 30;
 /// Cells of a bar where there is room, and where there is least.
 const BAR: (usize, usize) = (24, 8);
 /// Columns of a quantile with the share of slower answers, and of one without.
@@ -57,7 +58,8 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
     }
     let record = model.record();
     let width = usize::from(area.width);
-    let header = header(model, width);
+    let roomy = area.height >= ROOMY;
+    let header = header(model, width, if roomy { MOST_ROWS } else { 1 });
     let steps = record.map(|record| steps(record, width)).unwrap_or_default();
     let slots = record.map(|record| slots(record, width)).unwrap_or_default();
     let evidence = record.map(|record| evidence(record, width)).unwrap_or_default();
@@ -65,7 +67,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
 
     // The timeline gets what is left, and some of it always; the evidence gives way first, then the slots.
     let rows = |lines: &[Line<'_>]| u16::try_from(lines.len()).unwrap_or(u16::MAX);
-    let timeline = if area.height < ROOMY { 1 } else { 3 };
+    let timeline = if roomy { 3 } else { 1 };
     let mut left = area.height.saturating_sub(rows(&header) + rows(&footer) + timeline);
     let mut room = |lines: &[Line<'_>]| {
         let given = rows(lines).min(left);
@@ -91,7 +93,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
 }
 
 /// The service, the release, and how it stands.
-fn header(model: &Model, width: usize) -> Vec<Line<'static>> {
+fn header(model: &Model, width: usize, rows: usize) -> Vec<Line<'static>> {
     let standing = model.standing();
     let mut first = vec![Span::styled(model.service.to_string(), BOLD)];
     let mut lines = Vec::new();
@@ -107,7 +109,7 @@ fn header(model: &Model, width: usize) -> Vec<Line<'static>> {
     let stands = format!("{} {}", standing.icon, standing.text);
     lines.push(Line::styled(stands, style(standing.tone).add_modifier(Modifier::BOLD)));
     let message = model.record().map(message).unwrap_or_default();
-    lines.extend(wrapped(&message, width).into_iter().map(Line::raw));
+    lines.extend(wrapped(&message, width, rows).into_iter().map(Line::raw));
     lines.push(Line::default());
     lines
 }
@@ -119,7 +121,7 @@ fn versions(model: &Model, record: &Record) -> Vec<Line<'static>> {
     let on = |slot: Option<String>| slot.map(|slot| format!(" on {slot}")).unwrap_or_default();
     let new = format!(
         "{} (candidate){}",
-        short_digest(&version.to_string()),
+        short_version(&version.to_string()),
         on(slots.map(|(_, candidate)| candidate.to_string()))
     );
     // The live version is the stable one until the promotion.
@@ -127,16 +129,8 @@ fn versions(model: &Model, record: &Record) -> Vec<Line<'static>> {
         model.look.item.as_ref().and_then(|item| item.live_version.as_deref()).filter(|_| record.ended.is_none());
     let old = live.and_then(|text| crate::operator::words::version_of(&serde_json::from_str(text).ok()?));
     let old =
-        old.map(|old| format!("{} (stable){}", short_digest(&old), on(slots.map(|(stable, _)| stable.to_string()))));
+        old.map(|old| format!("{} (stable){}", short_version(&old), on(slots.map(|(stable, _)| stable.to_string()))));
     [Some(new), old].into_iter().flatten().map(Line::raw).collect()
-}
-
-/// An image by the beginning of its digest, which is what people tell images apart by.
-fn short_digest(version: &str) -> String {
-    match version.split_once("@sha256:") {
-        Some((image, digest)) => format!("{image}@{}", digest.chars().take(12).collect::<String>()),
-        None => version.to_owned(),
-    }
 }
 
 /// The one line that tells why it is so.
@@ -153,7 +147,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// A text in as many rows as it needs, broken between words; what is over the most ends in `…`.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+fn wrapped(text: &str, width: usize, most: usize) -> Vec<String> {
     let mut rows = vec![String::new()];
     for word in text.split_whitespace() {
         let row = rows.last_mut().expect("there is one from the beginning");
@@ -167,8 +161,8 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
             rows.push(word.to_owned());
         }
     }
-    if rows.len() > MOST_ROWS {
-        rows.truncate(MOST_ROWS);
+    if rows.len() > most {
+        rows.truncate(most);
         let last = rows.last_mut().expect("there are some");
         *last = last.chars().take(width.saturating_sub(2)).chain(" …".chars()).collect();
     }
@@ -325,7 +319,7 @@ fn happened(frame: &mut Frame<'_>, model: &Model, area: Rect) {
 
 /// What comes next, what was asked or answered, and the keys.
 fn footer(model: &Model, width: usize) -> Vec<Line<'static>> {
-    let mut next = wrapped(&model.next(), width.saturating_sub(6)).into_iter();
+    let mut next = wrapped(&model.next(), width.saturating_sub(6), MOST_ROWS).into_iter();
     let first = Line::from(vec![Span::styled("next  ", BOLD), Span::raw(next.next().unwrap_or_default())]);
     let mut lines = vec![Line::default(), first];
     lines.extend(next.map(|row| Line::raw(format!("      {row}"))));
@@ -335,7 +329,7 @@ fn footer(model: &Model, width: usize) -> Vec<Line<'static>> {
             .at
             .map_or_else(|| "nothing was seen yet".into(), |at| format!("as it was {} ago", model.ago(at)));
         let text = format!("no answer for {}, {seen}; looking again: {}", model.ago(*since), one_line(why));
-        lines.extend(wrapped(&text, width).into_iter().map(|row| Line::styled(row, style(Tone::Bad))));
+        lines.extend(wrapped(&text, width, MOST_ROWS).into_iter().map(|row| Line::styled(row, style(Tone::Bad))));
     }
     let (said, style) = match (&model.asked, &model.answer) {
         (Some(word), _) => (model.question(*word), style(Tone::Wait).add_modifier(Modifier::BOLD)),
@@ -343,7 +337,7 @@ fn footer(model: &Model, width: usize) -> Vec<Line<'static>> {
         (None, None) => (String::new(), Style::new()),
     };
     if !said.is_empty() {
-        lines.extend(wrapped(&said, width).into_iter().map(|row| Line::styled(row, style)));
+        lines.extend(wrapped(&said, width, MOST_ROWS).into_iter().map(|row| Line::styled(row, style)));
     }
     let keys = if model.is_on() { "p pause  r resume  a approve  P promote  x abort  " } else { "" };
     lines.push(Line::styled(format!("{keys}\u{2191}\u{2193} timeline  q leave"), DIM));

@@ -112,7 +112,7 @@ fn what_cannot_be_looked_up_is_left_out_and_said() {
     let (code, out, err) = double.run(&["explain", "second"]);
     assert!(code == Some(0) && out.contains("was rolled back at 10 %"), "{out}");
     for part in [
-        "second: whether it was undone cannot be looked up: ListExecutions of arn:",
+        "whether releases were undone cannot be looked up: ListExecutions of arn:",
         "second: its retirement cannot be looked up: DescribeExecution of arn:",
     ] {
         assert!(err.contains(part), "{err}");
@@ -165,7 +165,11 @@ fn a_recovery_belongs_to_the_release_that_it_names() {
         };
         let recovery = |service: &str, owner: &str| {
             let input = json!({"service": service, "owner": arn("spillway-release", owner), "fence": "3"});
-            let output = json!({"outcome": "rolled_back", "reason": "ReleaseDied"});
+            let output = if execution.ends_with("late") {
+                json!({"outcome": "not_dead"})
+            } else {
+                json!({"outcome": "rolled_back", "reason": "ReleaseDied"})
+            };
             described(&body["executionArn"], "SUCCEEDED", &input, &json!({"output": output.to_string()}))
         };
         match operation {
@@ -179,11 +183,13 @@ fn a_recovery_belongs_to_the_release_that_it_names() {
                 page(&events, body)
             }
             "ListExecutions" if body["stateMachineArn"].as_str().unwrap().ends_with("rollback") => {
-                Answer::Json(json!({"executions": [rollback("a"), rollback("b"), rollback("c")]}))
+                Answer::Json(json!({"executions": [rollback("late"), rollback("a"), rollback("b"), rollback("c")]}))
             }
             "DescribeExecution" if execution.ends_with("rollback:a") => recovery("shop", "first"),
             "DescribeExecution" if execution.ends_with("rollback:b") => recovery("cart", "second"),
             "DescribeExecution" if execution.ends_with("rollback:c") => recovery("shop", "second"),
+            // A second guard has come for the same, and found it done.
+            "DescribeExecution" if execution.ends_with("rollback:late") => recovery("shop", "second"),
             _ => answer(operation, body),
         }
     });
@@ -193,7 +199,7 @@ fn a_recovery_belongs_to_the_release_that_it_names() {
     assert_eq!((&explained["outcome"], &explained["record"]["ending"]), (&json!("recovered"), &json!("Stopped")));
     let undone = |entry: &&Value| entry["what"] == "undo_started";
     let timeline = explained["record"]["timeline"].as_array().unwrap();
-    assert_eq!(timeline.iter().filter(undone).count(), 1, "{timeline:?}");
+    assert_eq!(timeline.iter().filter(undone).count(), 2, "{timeline:?}");
     assert!(explained["explanation"]["traffic"].as_str().unwrap().contains("All traffic is on green again"), "{out}");
 }
 

@@ -103,6 +103,18 @@ impl std::fmt::Display for Version {
     }
 }
 
+/// Digits by which people tell digests apart.
+const DIGITS: usize = 12;
+
+/// A version in words, with a digest cut to its first digits.
+#[must_use]
+pub fn short(version: &str) -> String {
+    match version.split_once("@sha256:") {
+        Some((image, digest)) => format!("{image}@sha256:{}", digest.chars().take(DIGITS).collect::<String>()),
+        None => version.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

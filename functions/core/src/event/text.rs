@@ -1,13 +1,12 @@
 //! Events in words, to be read on a phone.
 
 use super::{Links, Release};
+use crate::version::short;
 
 /// The most characters of a reason.
 const REASON: usize = 1000;
 /// The most characters of each line of a message but the last, which is a link.
 const LINE: usize = 140;
-/// Digits of a digest that are told.
-const DIGEST: usize = 12;
 
 /// A text in one line, and not too long.
 #[must_use]
@@ -29,14 +28,6 @@ pub(super) fn text(service: &str, release: &Release, reason: &str, links: &Links
         .chain([links.console.clone()])
         .collect::<Vec<_>>()
         .join("\n")
-}
-
-/// A version with its digest cut short.
-pub(super) fn short(version: &str) -> String {
-    match version.split_once("@sha256:") {
-        Some((image, digest)) => format!("{image}@sha256:{}", digest.chars().take(DIGEST).collect::<String>()),
-        None => version.to_owned(),
-    }
 }
 
 fn cut(text: &str, most: usize) -> String {

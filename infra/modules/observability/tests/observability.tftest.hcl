@@ -107,13 +107,13 @@ run "who_is_not_told_is_noticed" {
   command = plan
 
   assert {
-    condition = {
+    condition = jsonencode({
       for query in aws_cloudwatch_metric_alarm.untold[0].metric_query : query.id => one(query.metric).dimensions if query.id != "total"
-      } == {
+      }) == jsonencode({
       kept      = { QueueName = "spillway-releases-undelivered" }
       failed    = { StateMachineArn = "arn:aws:states:eu-west-1:123456789012:stateMachine:spillway-publisher" }
       timed_out = { StateMachineArn = "arn:aws:states:eu-west-1:123456789012:stateMachine:spillway-publisher" }
-    } && aws_cloudwatch_metric_alarm.untold[0].alarm_actions == toset(["arn:aws:sns:eu-west-1:123456789012:spillway-pages"])
+    }) && aws_cloudwatch_metric_alarm.untold[0].alarm_actions == toset(["arn:aws:sns:eu-west-1:123456789012:spillway-pages"])
     error_message = "Nobody notices that nobody is told."
   }
 }

@@ -73,6 +73,57 @@ async fn several_guards_at_once_recover_what_is_lost_and_nothing_else() {
     lab.stop().await;
 }
 
+/// Without its plan nobody knows what a dead release has changed: the lease is kept, people are paged, and once the plan is
+/// there again all traffic goes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_freed_by_guess_once_the_plan_is_gone() {
+    let lab = lab().await;
+    let scene = Scene::new(&lab, |definition| definition["strategy"]["approval_at"] = json!([10])).await;
+    let release = scene.start(&sound(&scene.shop, "v2")).await;
+    entered(&release, "EvaluateHealth").await;
+    let plan = scene.shop.lease().await.unwrap().unwrap()["plan"].clone();
+    scene.shop.forget_in_lease("plan").await.unwrap();
+    release.stop().await.unwrap();
+    // However often it is tried.
+    for again in [false, true] {
+        if again {
+            lab.start_execution("guard", None, &json!({})).await.unwrap();
+        }
+        let paged = eventually(PATIENCE, || async {
+            let pages = lab.state_machines().unwrap().pages().await.unwrap();
+            if pages.iter().any(|page| page.to_string().contains("QueryEvaluationError")) { Ok(()) } else { Err(pages) }
+        });
+        paged.await.unwrap();
+        let lease = scene.shop.lease().await.unwrap().unwrap();
+        assert!(lease["owner"].as_str().unwrap().contains(":spillway-rollback:"), "{lease}");
+        assert_eq!(scene.shop.weights()[0].green, Some(10));
+        let recovery = Execution::of(lab.aws(), lease["owner"].as_str().unwrap().to_owned());
+        assert_failed(&ended(&recovery).await, "RollBackFailed");
+    }
+    scene.shop.update_lease(&json!({"plan": {"S": plan}})).await.unwrap();
+    let guard = lab.start_execution("guard", None, &json!({})).await.unwrap();
+    ended(&guard).await;
+    recovered(&scene).await;
+    assert_all_on(&scene.shop, &scene.traffic, Slot::Blue, "v1").await;
+    assert_eq!(scene.traffic.stop().await.failed, 0);
+    lab.stop().await;
+}
+
+/// A fence that was taken out by hand keeps nobody from recovering.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_without_a_fence_is_recovered() {
+    let lab = lab().await;
+    let scene = Scene::new(&lab, |definition| definition["strategy"]["approval_at"] = json!([10])).await;
+    let release = scene.start(&sound(&scene.shop, "v2")).await;
+    entered(&release, "EvaluateHealth").await;
+    scene.shop.forget_in_lease("fence").await.unwrap();
+    assert_failed(&ended(&release).await, "LeaseLost");
+    recovered(&scene).await;
+    assert_all_on(&scene.shop, &scene.traffic, Slot::Blue, "v1").await;
+    assert_eq!(scene.traffic.stop().await.failed, 0);
+    lab.stop().await;
+}
+
 async fn serving<'a>(lab: &'a Lab, policy: &str) -> (Service<'a>, Traffic) {
     let shop = lab.service("shop").start().await.unwrap();
     let mut definition = quick(&shop).await;

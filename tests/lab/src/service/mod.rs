@@ -437,6 +437,20 @@ impl Service<'_> {
         self.lab.aws().call_json("DynamoDB_20120810.UpdateItem", &body).await.map(drop)
     }
 
+    /// Takes an attribute out of the lease, as nobody but a stranger would.
+    ///
+    /// # Errors
+    /// The emulator's.
+    pub async fn forget_in_lease(&self, attribute: &str) -> Result<(), AwsError> {
+        let body = json!({
+            "TableName": LEASE_TABLE,
+            "Key": {"service": {"S": self.name}},
+            "UpdateExpression": "REMOVE #name",
+            "ExpressionAttributeNames": {"#name": attribute},
+        });
+        self.lab.aws().call_json("DynamoDB_20120810.UpdateItem", &body).await.map(drop)
+    }
+
     /// Gives the running release an operator's command: `pause`, `resume`, `approve`, `promote` or `abort`.
     ///
     /// # Errors
