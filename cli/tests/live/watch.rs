@@ -331,6 +331,11 @@ fn a_signal_ends_it() {
     std::process::Command::new("kill").args(["-TERM", &id.to_string()]).status().unwrap();
     view.shows("the terminal as it was", |text| text.contains("goes on"));
     assert!(view.child.wait().unwrap().success());
+    // The release has gone on meanwhile, and whoever comes again sees all of it.
+    told.store(usize::MAX, Ordering::Relaxed);
+    let again = Watching::start(&double, 40, 120);
+    again.shows("the end", |text| text.contains("RolledBack") && text.contains("against: errors"));
+    again.leaves("q");
 }
 
 #[test]
