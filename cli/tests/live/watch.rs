@@ -314,7 +314,10 @@ fn colours_are_left_out_where_nobody_wants_them() {
         let mut told = command(&[arguments, &["--endpoint-url", double.url()]].concat());
         told.env("NO_COLOR", no_color);
         let view = Watching::run(&told, 40, 120);
-        view.shows("a check", |text| text.contains("against: errors"));
+        view.shows("a whole check", |text| text.contains("against: errors") && text.contains("q leave"));
+        if coloured {
+            view.shows("a colour", |_| view.is_coloured());
+        }
         assert_eq!(view.is_coloured(), coloured, "{arguments:?}, NO_COLOR={no_color:?}");
         view.leaves("q");
     }
