@@ -17,6 +17,11 @@ use crate::aws::{Answer, Double, arn, command, installation};
 const ROLLED_BACK: &str = include_str!("../cmd/rolled-back.history.json");
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A whole frame with a check in it: the keys are its last row.
+fn is_checked(text: &str) -> bool {
+    text.contains("against: errors") && text.contains("q leave")
+}
+
 fn cells(count: u16) -> NonZero<u16> {
     NonZero::new(count).unwrap()
 }
@@ -153,7 +158,7 @@ fn a_release_is_watched_and_acted_on() {
     let (told, down) = (Arc::new(AtomicUsize::new(until_checked())), Arc::default());
     let double = release(&told, &down);
     let mut view = Watching::start(&double, 40, 120);
-    let text = view.shows("a check", |text| text.contains("against: errors"));
+    let text = view.shows("a check", is_checked);
     for part in
         ["shop  canary", "requested", "observed", "stable", "candidate", "e-value", "weight 0 % to", "next", "q leave"]
     {
@@ -188,7 +193,7 @@ fn the_terminal_may_have_any_size() {
     let (told, down) = (Arc::new(AtomicUsize::new(until_checked())), Arc::default());
     let double = release(&told, &down);
     let mut view = Watching::start(&double, 40, 120);
-    view.shows("a check", |text| text.contains("against: errors"));
+    view.shows("a check", is_checked);
     view.resize(6, 30);
     view.shows("that it is too small", |text| text.contains("too small"));
     view.resize(12, 60);
@@ -205,7 +210,7 @@ fn eighty_columns_have_room_for_what_matters() {
     let (told, down) = (Arc::new(AtomicUsize::new(until_checked())), Arc::default());
     let double = release(&told, &down);
     let mut view = Watching::start(&double, 24, 80);
-    let text = view.shows("a check", |text| text.contains("against: errors"));
+    let text = view.shows("a check", is_checked);
     for part in ["requests", "errors", "healthy", "p99", "requested", "observed", "next"] {
         assert!(text.contains(part), "no {part}:\n{text}");
     }
@@ -246,7 +251,7 @@ fn a_word_reaches_no_other_release() {
     let seen = arn("spillway-release", "r-1");
     let told = command(&["watch", "shop", "--execution", &seen, "--endpoint-url", double.url()]);
     let mut view = Watching::run(&told, 40, 120);
-    view.shows("a check", |text| text.contains("against: errors"));
+    view.shows("a check", is_checked);
     view.press("x");
     view.shows("the question", |text| text.contains("abort (y yes"));
     taken.store(true, Ordering::Relaxed);
@@ -279,7 +284,7 @@ fn only_releases_of_the_service_are_shown_as_its_own() {
 fn what_comes_next_is_told_after_a_pause_was_ended() {
     let double = judged(|| held_by("r-1", "resume"));
     let view = Watching::start(&double, 40, 120);
-    let text = view.shows("a check", |text| text.contains("against: errors"));
+    let text = view.shows("a check", is_checked);
     assert!(text.contains("next  a check ") && !text.contains("resume is read"), "{text}");
     view.leaves("q");
 }
@@ -290,7 +295,7 @@ fn a_lost_connection_is_waited_out() {
     let (told, down) = (Arc::new(AtomicUsize::new(until_checked())), Arc::new(AtomicUsize::new(0)));
     let double = release(&told, &down);
     let view = Watching::start(&double, 40, 120);
-    view.shows("a check", |text| text.contains("against: errors"));
+    view.shows("a check", is_checked);
     for failure in [1, 2] {
         down.store(failure, Ordering::Relaxed);
         let text = view.shows("that nobody answers", |text| text.contains("no answer for"));
@@ -314,7 +319,7 @@ fn colours_are_left_out_where_nobody_wants_them() {
         let mut told = command(&[arguments, &["--endpoint-url", double.url()]].concat());
         told.env("NO_COLOR", no_color);
         let view = Watching::run(&told, 40, 120);
-        view.shows("a whole check", |text| text.contains("against: errors") && text.contains("q leave"));
+        view.shows("a whole check", is_checked);
         if coloured {
             view.shows("a colour", |_| view.is_coloured());
         }
@@ -329,7 +334,7 @@ fn a_signal_ends_it() {
     let (told, down) = (Arc::new(AtomicUsize::new(until_checked())), Arc::default());
     let double = release(&told, &down);
     let mut view = Watching::start(&double, 40, 120);
-    view.shows("a check", |text| text.contains("against: errors"));
+    view.shows("a check", is_checked);
     let id = view.child.process_id().unwrap();
     std::process::Command::new("kill").args(["-TERM", &id.to_string()]).status().unwrap();
     view.shows("the terminal as it was", |text| text.contains("goes on"));
