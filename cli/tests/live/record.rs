@@ -1,5 +1,6 @@
 //! What releases leave behind on the lab, and how it is told.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Output;
 
@@ -154,6 +155,24 @@ async fn releases_are_explained_listed_and_reported() {
     let page = std::fs::read_to_string(page).unwrap();
     assert!(page.contains("rolled back") && page.contains("retirement: Retired") && page.contains("</html>"));
     assert!(page.contains("p90 of the response time of both versions over time, up to "), "no quantile was told");
+
+    // What events lead to leads somewhere.
+    let events = lab.state_machines().unwrap().events().await.unwrap();
+    let links = events.iter().filter_map(|event| event["detail"]["links"]["report"].as_str());
+    let links: BTreeSet<&str> = links.collect();
+    assert!(
+        ["spillway report ", "spillway history "]
+            .iter()
+            .all(|command| links.iter().any(|link| link.starts_with(command)))
+    );
+    for link in links {
+        let mut words: Vec<&str> = link.split(' ').skip(1).collect();
+        let page = lab.run_dir().join("linked.html");
+        if let Some(at) = words.iter().position(|word| *word == "--html") {
+            words[at + 1] = page.to_str().unwrap();
+        }
+        ok(&lab, &words);
+    }
 
     let refused = run(&lab, &["explain", "third"]);
     let said = text(&refused.stderr);

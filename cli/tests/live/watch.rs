@@ -32,6 +32,8 @@ struct Watching {
     terminal: Box<dyn MasterPty + Send>,
     keys: Box<dyn Write + Send>,
     screen: Arc<Mutex<vt100::Parser>>,
+    /// How often the whole screen was cleared.
+    clears: Arc<AtomicUsize>,
 }
 
 impl Watching {
@@ -55,14 +57,18 @@ impl Watching {
         let child = pair.slave.spawn_command(builder).unwrap();
         let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(rows), cells(columns), 0)));
         let (mut reader, drawn) = (pair.master.try_clone_reader().unwrap(), Arc::clone(&screen));
+        let clears = Arc::new(AtomicUsize::new(0));
+        let cleared = Arc::clone(&clears);
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(count @ 1..) = reader.read(&mut bytes) {
+                let clearing = bytes[..count].windows(4).filter(|some| some == b"\x1b[2J").count();
+                cleared.fetch_add(clearing, Ordering::Relaxed);
                 drawn.lock().unwrap().process(&bytes[..count]);
             }
         });
         let keys = pair.master.take_writer().unwrap();
-        Self { child, terminal: pair.master, keys, screen }
+        Self { child, terminal: pair.master, keys, screen, clears }
     }
 
     fn text(&self) -> String {
@@ -179,9 +185,11 @@ fn a_release_is_watched_and_acted_on() {
     assert_eq!(written.len(), 1);
     assert_eq!(written[0]["ExpressionAttributeValues"][":command"]["S"], "abort");
 
-    // What comes next is drawn as it comes.
+    // What comes next is drawn over what is there: nothing flickers.
+    let cleared = view.clears.load(Ordering::Relaxed);
     told.store(usize::MAX, Ordering::Relaxed);
     view.shows("the end", |text| text.contains("RolledBack") && text.contains("ended"));
+    assert_eq!(view.clears.load(Ordering::Relaxed), cleared);
     view.press("p");
     view.shows("that nobody hears", |text| text.contains("no release runs"));
     let left = view.leaves("q");

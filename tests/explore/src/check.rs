@@ -8,6 +8,7 @@ use spillway_asl::machine::State;
 use spillway_core::slot::Slot;
 
 use crate::cloud::index;
+use crate::edits::ALL;
 use crate::machines::{MachineName, Machines};
 use crate::universe::{Process, Universe};
 
@@ -192,8 +193,8 @@ const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
 
 /// What a function has answered in a freeze that lets a release begin or go on.
 pub(crate) fn thaw(universe: &Universe, arguments: &Value, output: &Value) -> Option<String> {
-    let freeze = &universe.table.get("shop")?.get("freeze")?["M"];
-    let is_on = time(&freeze["until"]).is_some_and(|until| universe.now < until);
+    let until = |name| time(&universe.table.get(name)?.get("freeze")?["M"]["until"]);
+    let is_on = ["shop", ALL].into_iter().filter_map(until).any(|until| universe.now < until);
     let goes_on = match arguments["FunctionName"].as_str()? {
         "function:plan-release" => output["steps"].is_array(),
         "function:prepare-candidate" | "function:evaluate-health" => {

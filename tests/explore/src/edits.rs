@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use spillway_asl::items::Item;
 use spillway_core::arn::TargetGroupArn;
 use spillway_core::route::{ActionKind, WeightedGroup};
@@ -11,6 +11,9 @@ use crate::machines::MachineName;
 use crate::setting::{group, route, version};
 use crate::steps::later;
 use crate::universe::Universe;
+
+/// The item with the freeze of all services.
+pub(crate) const ALL: &str = "*";
 
 /// A stranger's edit: a group of their own in the first route.
 pub(crate) fn stranger(universe: &mut Universe) {
@@ -87,11 +90,21 @@ pub(crate) fn spoil_plan(universe: &mut Universe) {
 
 /// A freeze of the service, for so many seconds.
 pub(crate) fn freeze(universe: &mut Universe, seconds: i64) {
-    let until = spillway_asl::eval::timestamp(later(universe.now, seconds));
-    let freeze = json!({"M": {"reason": {"S": "sale"}, "owner": {"S": "shop"}, "until": {"S": until}}});
+    let freeze = frozen(universe, seconds);
     edit(universe, |item| {
         item.insert("freeze".into(), freeze);
     });
+}
+
+/// A freeze of all services, for so many seconds.
+pub(crate) fn freeze_all(universe: &mut Universe, seconds: i64) {
+    let item = Item::from([("service".into(), json!({"S": ALL})), ("freeze".into(), frozen(universe, seconds))]);
+    universe.table.items.insert(ALL.into(), Arc::new(item));
+}
+
+fn frozen(universe: &Universe, seconds: i64) -> Value {
+    let until = spillway_asl::eval::timestamp(later(universe.now, seconds));
+    json!({"M": {"reason": {"S": "sale"}, "owner": {"S": "shop"}, "until": {"S": until}}})
 }
 
 /// The owner is taken out of the lease.

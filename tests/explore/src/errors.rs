@@ -13,7 +13,7 @@ pub type Named = (&'static str, bool);
 /// An answer that is larger than a state may hand on: <https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html>.
 pub const TOO_LARGE: &str = "States.DataLimitExceeded";
 
-const LAMBDA: [Named; 31] = [
+const LAMBDA: [Named; 35] = [
     ("Lambda.EC2AccessDeniedException", false),
     ("Lambda.EC2ThrottledException", false),
     ("Lambda.EC2UnexpectedException", false),
@@ -45,6 +45,11 @@ const LAMBDA: [Named; 31] = [
     ("Lambda.SdkClientException", true),
     ("Lambda.ServiceException", true),
     ("Lambda.TooManyRequestsException", true),
+    // What a function that ends by itself, or is ended, is told as.
+    ("Lambda.Unknown", true),
+    ("Runtime.ExitError", true),
+    ("Runtime.Unknown", true),
+    ("Sandbox.Timedout", true),
 ];
 /// Every one is tried again: none of them has done anything.
 const DYNAMODB: [Named; 9] = [

@@ -50,6 +50,8 @@ pub enum Event {
     LeaseUnfenced,
     /// A freeze begins.
     Frozen,
+    /// A freeze of all services begins.
+    AllFrozen,
     /// Someone else's name is written into the place in the queue.
     QueueTaken,
     /// A slot's tasks fail their health checks from now on.
@@ -197,6 +199,7 @@ impl std::fmt::Display for Event {
             Self::LeaseFenced => f.write_str("* someone raises the lease's fence"),
             Self::LeaseUnfenced => f.write_str("* someone takes the fence out of the lease"),
             Self::Frozen => f.write_str("* a freeze begins"),
+            Self::AllFrozen => f.write_str("* a freeze of all services begins"),
             Self::QueueTaken => f.write_str("* someone takes the place in the queue"),
             Self::Dies(slot) => write!(f, "* the tasks of {slot} fail their health checks"),
             Self::Command(word) => write!(f, "* an operator says {word}"),

@@ -275,7 +275,9 @@ fn adversities(universe: &Universe, machines: &Machines, setting: &Setting, all:
     }
     if setting.freezes && universe.table.get("shop").is_some() {
         // A release that runs waits for its end; one that would take its place may not.
-        add(Event::Frozen, !planned || setting.second.is_some(), &mut |after| edits::freeze(after, FREEZE_SECONDS));
+        let grave = !planned || setting.second.is_some();
+        add(Event::Frozen, grave, &mut |after| edits::freeze(after, FREEZE_SECONDS));
+        add(Event::AllFrozen, grave, &mut |after| edits::freeze_all(after, FREEZE_SECONDS));
     }
     for slot in setting.mortal {
         if planned && universe.cloud.is_healthy(*slot) {

@@ -288,3 +288,17 @@ run "waits_for_rules_and_listeners" {
     error_message = "A route is a rule, or a listener for its default action."
   }
 }
+
+run "tasks_have_addresses_as_asked_for" {
+  command = plan
+
+  variables {
+    ecs              = { image = "public.ecr.aws/docker/library/httpd:2.4" }
+    public_addresses = true
+  }
+
+  assert {
+    condition     = alltrue([for service in aws_ecs_service.slot : service.network_configuration[0].assign_public_ip])
+    error_message = "Tasks in public subnets would reach nothing."
+  }
+}

@@ -159,3 +159,25 @@ run "refuses_a_negative_grace" {
 
   expect_failures = [var.auto_scaling]
 }
+
+run "addresses_are_as_asked_for" {
+  command = plan
+
+  variables {
+    public_addresses = true
+  }
+
+  assert {
+    condition     = aws_launch_template.this["this"].network_interfaces[0].associate_public_ip_address == "true"
+    error_message = "Instances in public subnets would reach nothing."
+  }
+}
+
+run "addresses_are_private_by_default" {
+  command = plan
+
+  assert {
+    condition     = aws_launch_template.this["this"].network_interfaces[0].associate_public_ip_address == "false"
+    error_message = "Nobody asked for public addresses."
+  }
+}

@@ -356,3 +356,16 @@ run "subscriptions_and_tags" {
     error_message = "The team is not told, or the topic not tagged."
   }
 }
+
+run "queries_can_be_left_out" {
+  command = plan
+
+  variables {
+    log_queries = false
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_query_definition.this) == 0
+    error_message = "Nobody asked for saved queries."
+  }
+}
