@@ -98,7 +98,8 @@ pub(crate) fn freeze(universe: &mut Universe, seconds: i64) {
 
 /// A freeze of all services, for so many seconds.
 pub(crate) fn freeze_all(universe: &mut Universe, seconds: i64) {
-    let item = Item::from([("service".into(), json!({"S": ALL})), ("freeze".into(), frozen(universe, seconds))]);
+    let item =
+        Item::from_iter([("service".to_owned(), json!({"S": ALL})), ("freeze".to_owned(), frozen(universe, seconds))]);
     universe.table.items.insert(ALL.into(), Arc::new(item));
 }
 
