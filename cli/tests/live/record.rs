@@ -61,6 +61,26 @@ async fn retired(lab: &Lab, releases: usize) -> Value {
     eventually(PATIENCE, there).await.unwrap()
 }
 
+/// What events lead to leads somewhere.
+async fn follow_links(lab: &Lab) {
+    let events = lab.state_machines().unwrap().events().await.unwrap();
+    let links = events.iter().filter_map(|event| event["detail"]["links"]["report"].as_str());
+    let links: BTreeSet<&str> = links.collect();
+    assert!(
+        ["spillway report ", "spillway history "]
+            .iter()
+            .all(|command| links.iter().any(|link| link.starts_with(command)))
+    );
+    for link in links {
+        let mut words: Vec<&str> = link.split(' ').skip(1).collect();
+        let page = lab.run_dir().join("linked.html");
+        if let Some(at) = words.iter().position(|word| *word == "--html") {
+            words[at + 1] = page.to_str().unwrap();
+        }
+        ok(lab, &words);
+    }
+}
+
 /// One that waited for a person and was promoted, and one that was rolled back: explained, listed, summed up, reported.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn releases_are_explained_listed_and_reported() {
@@ -156,23 +176,7 @@ async fn releases_are_explained_listed_and_reported() {
     assert!(page.contains("rolled back") && page.contains("retirement: Retired") && page.contains("</html>"));
     assert!(page.contains("p90 of the response time of both versions over time, up to "), "no quantile was told");
 
-    // What events lead to leads somewhere.
-    let events = lab.state_machines().unwrap().events().await.unwrap();
-    let links = events.iter().filter_map(|event| event["detail"]["links"]["report"].as_str());
-    let links: BTreeSet<&str> = links.collect();
-    assert!(
-        ["spillway report ", "spillway history "]
-            .iter()
-            .all(|command| links.iter().any(|link| link.starts_with(command)))
-    );
-    for link in links {
-        let mut words: Vec<&str> = link.split(' ').skip(1).collect();
-        let page = lab.run_dir().join("linked.html");
-        if let Some(at) = words.iter().position(|word| *word == "--html") {
-            words[at + 1] = page.to_str().unwrap();
-        }
-        ok(&lab, &words);
-    }
+    follow_links(&lab).await;
 
     let refused = run(&lab, &["explain", "third"]);
     let said = text(&refused.stderr);

@@ -153,9 +153,14 @@ async fn an_auto_scaling_group_gives_new_instances_the_new_version() -> Result {
     update(&[("DesiredCapacity", "1")]).await?;
     until(|| (shop.tasks(Slot::Blue).len() == 1, shop.tasks(Slot::Blue))).await?;
     assert_eq!(versions(&shop.tasks(Slot::Blue)), ["2"], "scaling in ends the oldest");
-    let described = client.call_query("autoscaling", "2011-01-01", "DescribeAutoScalingGroups", &[]).await?;
-    let group = described.members("AutoScalingGroups")[0].clone();
-    assert_eq!(group.text_of("InstanceId"), shop.tasks(Slot::Blue)[0].id);
+    // One that drains is described until it is gone.
+    let described = eventually(SOON, || async {
+        let described = client.call_query("autoscaling", "2011-01-01", "DescribeAutoScalingGroups", &[]).await.unwrap();
+        let instances = described.members("AutoScalingGroups")[0].members("Instances");
+        let ids: Vec<String> = instances.iter().map(|instance| instance.text_of("InstanceId").to_owned()).collect();
+        if ids == [shop.tasks(Slot::Blue)[0].id.clone()] { Ok(()) } else { Err(ids) }
+    });
+    described.await?;
     lab.stop().await;
     Ok(())
 }
