@@ -8,7 +8,7 @@ use spillway_explore::search::explore;
 use spillway_explore::setting::Setting;
 
 /// Every so many of the mutants, so that it takes a minute; `spillway-explore --mutants` takes all.
-const EVERY: usize = 10;
+const EVERY: usize = 12;
 
 #[test]
 fn what_is_taken_out_of_a_machine_is_missed() {
